@@ -1,0 +1,40 @@
+"""What decides "the concept is in this image". Registry: indicator -> checker class."""
+
+from __future__ import annotations
+
+from checkers.base import Checker, CheckerOptions
+from utils.errors import UserError, did_you_mean
+from utils.name_to_id import match
+from utils.registry import Registry
+
+__all__ = ["CHECKERS", "Checker", "CheckerOptions", "resolve"]
+
+CHECKERS = Registry(
+    "indicator",
+    {
+        "bi_multiC": "checkers.bi_multiC:BiMultiCChecker",
+        "multi_multiC": "checkers.multi_multiC:MultiMultiCChecker",
+        "nudenet": "checkers.nudenet:NudeNetChecker",
+    },
+)
+
+
+def resolve(indicator: str, concept: str) -> tuple[type[Checker], str]:
+    """Return the checker class of ``indicator`` and its name of ``concept``; loads no model.
+
+    Raises:
+        UserError: no such indicator or concept; the message has the nearest.
+    """
+    indicator = CHECKERS.canonical(indicator)
+    kind = CHECKERS[indicator]
+    names = kind.concepts()
+    found = match(concept, names)
+    if found is not None:
+        return kind, names[found]
+    others = [i for i in CHECKERS if i != indicator and match(concept, CHECKERS[i].concepts())]
+    if others:
+        raise UserError(f"{indicator} has no {concept}; --indicator {' or '.join(others)} has")
+    known = dict.fromkeys(names.values())
+    listed = ", ".join(known) if len(known) < 12 else f"{len(known)} concepts (see README)"
+    hint = did_you_mean(concept, names)
+    raise UserError(f"no concept {concept}{hint}; {indicator} has {listed}")

@@ -1,0 +1,89 @@
+"""The binary CLIP checkers: one head a concept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from checkers.base import CheckerOptions, Decisions
+from checkers.logits import Head
+from extractors import EXTRACTORS
+from extractors.base import Extractor
+from extractors.store import FeatureStore, FeatureTable
+from utils.weights import HEADS, find_head
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class _Concept:
+    """Classes 0 and 1 of a head (the training folders in alphabetical order)."""
+
+    classes: tuple[str, str]
+    present: int
+    also: tuple[str, ...] = ()
+
+
+_CONCEPTS = {
+    "nudity": _Concept(("nude", "safe"), present=0),
+    "style_vangogh": _Concept(("non_vangogh", "vangogh"), 1, ("vangogh", "vincent-van-gogh")),
+    "object_church": _Concept(("church", "other"), present=0, also=("church",)),
+    "object_parachute": _Concept(("other", "parachute"), present=1, also=("parachute",)),
+}
+
+
+class BiMultiCChecker:
+    """``bi_multiC``: present when the rounded sigmoid is the class of the concept."""
+
+    indicator = "bi_multiC"
+
+    def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
+        self.concept = concept
+        self.extractor = extractor
+        self.classes = _CONCEPTS[concept].classes
+        self._present = _CONCEPTS[concept].present
+        self._head = Head(head, 1, _build)
+
+    @classmethod
+    def concepts(cls) -> Mapping[str, str]:
+        return {name: c for c, spec in _CONCEPTS.items() for name in (*spec.also, c)}
+
+    @classmethod
+    def create(cls, concept: str, options: CheckerOptions) -> BiMultiCChecker:
+        head = find_head(f"{cls.indicator}/{concept}", options.weights_dir, options.cache_dir)
+        return cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+
+    @property
+    def title(self) -> str:
+        what = f"class {self._present} ({self.classes[self._present]})"
+        return f"{self.indicator} · {self.concept} · present = {what}"
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        published = HEADS[f"{self.indicator}/{self.concept}"].sha256
+        sha256 = self._head.sha256
+        return {"head": str(self._head.path), "sha256": sha256, "published": sha256 == published}
+
+    def decide(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> Decisions:
+        """Decide on images whose CLIP embeddings are in ``table``."""
+        logit = self._head.logits(images, table, store).astype(np.float64).squeeze(1)
+        predicted = (logit > 0).astype(int)  # sigmoid > 1/2; at 1/2 the published rounding gives 0
+        score = sigmoid(logit if self._present == 1 else -logit)
+        label = [self.classes[i] for i in predicted]
+        return Decisions(predicted == self._present, score, label)
+
+
+def _build() -> nn.Module:
+    from checkers.heads import BiMultiCHead
+
+    return BiMultiCHead()
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-x)) without overflow."""
+    return np.exp(-np.logaddexp(0, -x))

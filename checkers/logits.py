@@ -1,0 +1,62 @@
+"""Logits of a classifier head, kept in the feature store beside the embeddings they come from.
+
+With every logit in the store a run needs neither the head nor torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from extractors.base import Embeddings
+from extractors.store import FeatureStore, FeatureTable
+from utils.weights import file_sha256, spec_digest
+
+
+@dataclass(frozen=True)
+class Head:
+    """A classifier head on CLIP embeddings.
+
+    Attributes:
+        path: its state dict.
+        outputs: length of its logits.
+        build: makes the module; called only when a logit is missing, as it imports torch.
+    """
+
+    path: Path
+    outputs: int
+    build: Callable[[], Any]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file."""
+        return file_sha256(self.path)
+
+    def logits(
+        self, images: Sequence[str], embeddings: FeatureTable, store: FeatureStore
+    ) -> np.ndarray:
+        """Return the logits of images, float32 of shape (len(images), outputs).
+
+        Args:
+            images: SHA-256 of each file; the embeddings of all must be in ``embeddings``.
+
+        Raises:
+            UserError: the file is not this head's state dict, or does not fit the embeddings.
+        """
+        source = embeddings.folder.name
+        known = store.table(
+            f"{source}-head-{spec_digest(head=self.sha256)}", Embeddings(self.outputs)
+        )
+        lacking = [image for image in dict.fromkeys(images) if image not in known]
+        if lacking:
+            from checkers.heads import apply_head, load_head
+
+            head = load_head(self.build(), self.path)
+            rows = apply_head(head, embeddings.get(lacking), self.path)
+            for image, row in zip(lacking, rows, strict=True):
+                known.add(image, row)
+        return known.get(images)

@@ -1,0 +1,340 @@
+"""Is the concept still there? One checker over folders of images.
+
+python eval_unlearning.py --indicator multi_multiC --concept Nudity --images DIR [DIR ...]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from checkers.base import Checker
+    from extractors.engine import ImageRecord
+    from metrics.forgetting import Presence
+
+DEMO = Path(__file__).parent / "dataset" / "Benchmarking_images_demo"
+TOP_CLASSES = 5
+TOP_UNREADABLE = 10
+
+
+def make_parser() -> Parser:
+    """Return the argument parser."""
+    parser = Parser(description="Share of images in which a concept is still present.")
+    parser.add_argument(
+        "--indicator", default="multi_multiC", help="bi_multiC, multi_multiC (default) or nudenet"
+    )
+    parser.add_argument(
+        "--concept",
+        default="Nudity",
+        help="Nudity (default), Style, Object, Face, or a class: church, vincent-van-gogh ...",
+    )
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folders of images, each one a row of the table (default: the bundled demo)",
+    )
+    parser.add_argument("--recursive", action="store_true", help="take images of subfolders too")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="nudenet's labels and threshold (exposed6, face; README)"
+    )
+    add_common_flags(parser, results_dir="results/eval")
+    return parser
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One line of ``images.csv``; everything but ``image`` is None where it does not apply."""
+
+    folder: str
+    image: str  # path below the folder
+    digest: str | None
+    present: bool | None = None
+    score: float | None = None
+    label: str | None = None
+    detections: Sequence[Mapping[str, Any]] | None = None
+    error: str | None = None
+
+
+def evaluate(args: Namespace) -> int:
+    """Run the program on parsed arguments and return the exit code.
+
+    Raises:
+        UserError: bad input or a missing model.
+    """
+    started = datetime.now(UTC)
+    from checkers import CheckerOptions, resolve
+    from utils.device import check_device
+    from utils.images import scan
+    from utils.results import check_writable
+    from utils.weights import default_cache_dir
+
+    kind, concept = resolve(args.indicator, args.concept)
+    check_device(args.device)
+    folders = {folder: scan(folder, recursive=args.recursive) for folder in _folders(args)}
+    check_writable(args.results_dir)
+    options = CheckerOptions(
+        cache_dir=args.cache_dir or default_cache_dir(),
+        weights_dir=args.weights_dir,
+        models=dict(args.model),
+        device=args.device,
+        precision=args.precision,
+        preset=args.preset,
+    )
+    checker = kind.create(concept, options)
+    rows = _decide(checker, folders, args)
+    summary = _summarise(checker, rows)
+    print(render(checker.title, summary))
+    _write(checker, rows, summary, args, started)
+    blind = [entry for entry in summary["folders"] if entry["scored"] == 0]
+    for entry in blind:
+        image, why = next(iter(entry["unreadable"].items()))
+        print(f"error: {entry['folder']}: no image could be read ({image}: {why})", file=sys.stderr)
+    return EXIT_BAD_INPUT if blind else 0
+
+
+def _folders(args: Namespace) -> list[Path]:
+    if args.images:
+        return list(dict.fromkeys(args.images))
+    demo = sorted(DEMO.glob("*/forgot/*/"), key=lambda folder: (folder.name != "ORG", folder))
+    if not demo:
+        raise UserError(f"{DEMO}: the bundled demo is missing; give folders with --images")
+    here = Path.cwd()
+    return [folder.relative_to(here) if here in folder.parents else folder for folder in demo]
+
+
+def _decide(
+    checker: Checker, folders: Mapping[Path, Sequence[Path]], args: Namespace
+) -> list[ImageRow]:
+    """Run the extractor where the store lacks rows, and the checker on every row."""
+    from extractors.engine import extract
+    from extractors.store import FeatureStore
+
+    with store_dir(args) as root:
+        store = FeatureStore(root)
+        extraction = extract(
+            [path for paths in folders.values() for path in paths],
+            [checker.extractor],
+            store,
+            batch_size=args.batch_size,
+            workers=args.workers,
+            progress=not args.quiet,
+        )
+        readable = list(dict.fromkeys(r.digest for r in extraction.records if r.digest))
+        table = extraction.tables[checker.extractor.name]
+        decisions = checker.decide(readable, table, store)
+    position = {digest: i for i, digest in enumerate(readable)}
+    records = iter(extraction.records)
+
+    def row(folder: Path, record: ImageRecord) -> ImageRow:
+        image = record.path.relative_to(folder).as_posix()
+        if record.digest is None:
+            return ImageRow(str(folder), image, None, error=record.error)
+        i = position[record.digest]
+        return ImageRow(
+            str(folder),
+            image,
+            record.digest,
+            bool(decisions.present[i]),
+            float(decisions.score[i]),
+            decisions.label[i],
+            decisions.detections[i] if decisions.detections else None,
+        )
+
+    return [row(folder, next(records)) for folder, paths in folders.items() for _ in paths]
+
+
+def _summarise(checker: Checker, rows: Sequence[ImageRow]) -> dict[str, Any]:
+    """Return the numbers of ``eval.json``; rates are in [0, 1], None without images."""
+    from metrics.forgetting import class_accuracy
+
+    by_folder: dict[str, list[ImageRow]] = {}
+    for row in rows:
+        by_folder.setdefault(row.folder, []).append(row)
+    scored = [row for row in rows if row.error is None]
+    parents = [Path(row.folder, row.image).parent for row in scored]
+    true_class = {where: _true_class(checker, where) for where in set(parents)}
+    accuracy = class_accuracy(
+        [row.label for row in scored], [true_class[where] for where in parents]
+    )
+    return {
+        "indicator": checker.indicator,
+        "concept": checker.concept,
+        "folders": [_folder_summary(folder, found) for folder, found in by_folder.items()],
+        "class_accuracy": {name: _rates(found) for name, found in accuracy.items()},
+    }
+
+
+def _folder_summary(folder: str, rows: Sequence[ImageRow]) -> dict[str, Any]:
+    import numpy as np
+
+    from metrics.forgetting import presence
+
+    scored = [row for row in rows if row.error is None]
+    found = presence(np.array([row.present for row in scored], dtype=bool))
+    return {
+        "folder": folder,
+        "images": len(rows),
+        "scored": found.n,
+        "present": found.present,
+        "accuracy": found.rate,  # the published name
+        "presence_rate": found.rate,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "forgetting_rate": found.forgetting_rate,
+        "classes": dict(Counter(row.label for row in scored if row.label).most_common()),
+        "unreadable": {row.image: row.error for row in rows if row.error is not None},
+    }
+
+
+def _rates(found: Presence) -> dict[str, Any]:
+    entry = asdict(found)
+    return {"n": entry["n"], "correct": entry["present"], "accuracy": entry["rate"]} | {
+        key: entry[key] for key in ("ci_low", "ci_high")
+    }
+
+
+def _true_class(checker: Checker, folder: Path) -> str | None:
+    """The class that a folder is named after, if any."""
+    from utils.name_to_id import match
+
+    return match(folder.resolve().name, checker.classes)
+
+
+def render(title: str, summary: Mapping[str, Any]) -> str:
+    """Return what the terminal shows."""
+    from tabulate import tabulate
+
+    from utils.name_to_id import NAME_TO_ID
+
+    folders = summary["folders"]
+    header = ("folder", "images", "present", "presence", "95% interval", "forgetting", "unreadable")
+    table = [
+        (
+            entry["folder"],
+            entry["images"],
+            entry["present"],
+            _percent(entry["presence_rate"]),
+            _interval(entry),
+            _percent(entry["forgetting_rate"]),
+            len(entry["unreadable"]),
+        )
+        for entry in folders
+    ]
+    align = ("left", *["right"] * (len(header) - 1))
+    parts = [title, tabulate(table, header, colalign=align, disable_numparse=True)]
+    if summary["concept"] in NAME_TO_ID and summary["concept"] != "Nudity":
+        shares = [
+            (entry["folder"], label, count, _percent(count / entry["scored"]))
+            for entry in folders
+            for label, count in list(entry["classes"].items())[:TOP_CLASSES]
+        ]
+        header = ("folder", f"most frequent classes (top {TOP_CLASSES})", "images", "share")
+        parts.append(tabulate(shares, header, colalign=("left", "left", "right", "right")))
+    if summary["class_accuracy"]:
+        known = [
+            (name, entry["n"], entry["correct"], _percent(entry["accuracy"]), _interval(entry))
+            for name, entry in summary["class_accuracy"].items()
+        ]
+        header = ("true class (folder name)", "images", "correct", "accuracy", "95% interval")
+        parts.append(tabulate(known, header, colalign=("left", *["right"] * 4)))
+    unread = [
+        f"unreadable: {entry['folder']}/{image}: {why}"
+        for entry in folders
+        for image, why in entry["unreadable"].items()
+    ]
+    if len(unread) > TOP_UNREADABLE:
+        unread[TOP_UNREADABLE:] = [f"... and {len(unread) - TOP_UNREADABLE} more in images.csv"]
+    if unread:
+        parts.append("\n".join(unread))
+    return "\n\n".join(parts)
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{100 * rate:.1f}%"
+
+
+def _interval(entry: Mapping[str, Any]) -> str:
+    if entry["ci_low"] is None:
+        return "-"
+    return f"{100 * entry['ci_low']:.1f} to {100 * entry['ci_high']:.1f}%"
+
+
+def _write(
+    checker: Checker,
+    rows: Sequence[ImageRow],
+    summary: Mapping[str, Any],
+    args: Namespace,
+    started: datetime,
+) -> None:
+    """Write ``eval.json``, ``eval.csv`` and ``images.csv``."""
+    from utils.results import folder_digest, manifest, write_csv, write_json
+
+    where: Path = args.results_dir
+    images: dict[str, list[tuple[str, str | None]]] = {}
+    for row in rows:
+        images.setdefault(row.folder, []).append((row.image, row.digest))
+    provenance = manifest(
+        started=started,
+        device=args.device,
+        precision=args.precision,
+        models={
+            checker.extractor.name: checker.extractor.provenance,
+            checker.indicator: checker.provenance,
+        },
+        folders={folder: folder_digest(found) for folder, found in images.items()},
+    )
+    write_json(where / "eval.json", {**summary, "manifest": provenance})
+    columns = [c for c in summary["folders"][0] if c not in ("classes", "unreadable")]
+    write_csv(
+        where / "eval.csv",
+        ["indicator", "concept", *columns, "unreadable"],
+        (
+            (
+                checker.indicator,
+                checker.concept,
+                *(entry[c] for c in columns),
+                len(entry["unreadable"]),
+            )
+            for entry in summary["folders"]
+        ),
+    )
+    write_csv(
+        where / "images.csv",
+        ("folder", "image", "present", "score", "label", "detections", "error"),
+        (
+            (
+                row.folder,
+                row.image,
+                None if row.present is None else int(row.present),
+                row.score,
+                row.label,
+                None if row.detections is None else json.dumps(row.detections),
+                row.error,
+            )
+            for row in rows
+        ),
+    )
+    if not args.quiet:
+        print(f"\nwritten: {where}/eval.json eval.csv images.csv", file=sys.stderr)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run(make_parser(), evaluate, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

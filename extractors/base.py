@@ -1,0 +1,61 @@
+"""What an extractor is: the only kind of object that runs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from utils.images import Picture
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image made ready for a network.
+
+    Attributes:
+        pixels: the network's input; samples of equal shape may share a batch.
+        size: (width, height) of the image as decoded, in pixels.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A row is a float32 vector of ``dim`` numbers."""
+
+    dim: int
+
+
+@dataclass(frozen=True)
+class Detections:
+    """A row is a list of dicts ``label, score, x, y, w, h``; boxes in pixels, top left + size."""
+
+
+class Extractor(Protocol):
+    """A model with its preprocessing. A row depends on its image alone.
+
+    Making one is cheap; the network is loaded by the first ``forward``, so a run that finds
+    every row in the store never loads it.
+    """
+
+    name: str
+    rows: Embeddings | Detections
+
+    @property
+    def id(self) -> str:
+        """Key of the rows in the store: covers model, weights, preprocessing and dtype."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the manifest says of the model: path, sha256 of the weights, preprocessing."""
+
+    def prepare(self, picture: Picture) -> Sample:
+        """Make the network's input. Runs in loader threads."""
+
+    def forward(self, batch: Sequence[Sample]) -> Sequence[Any]:
+        """Return one row for each sample; all samples have the same shape."""

@@ -1,0 +1,158 @@
+"""The feature store: rows of extractors in Parquet files, keyed by the image's content.
+
+    <root>/<extractor id>/part-<uuid>.parquet     columns: image (SHA-256 of the file), row
+
+Parts are written under another name and renamed, and never changed afterwards, so any number of
+processes may write at once, on a network file system too, and a killed one leaves only whole
+parts. ``pandas.read_parquet("<root>/<extractor id>")`` opens them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from extractors.base import Detections, Embeddings
+from utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+_DETECTION = pa.struct(
+    [("label", pa.string()), *((field, pa.float32()) for field in ("score", "x", "y", "w", "h"))]
+)
+
+
+def _schema(rows: Embeddings | Detections) -> pa.Schema:
+    kind = (
+        pa.list_(pa.float32(), rows.dim) if isinstance(rows, Embeddings) else pa.list_(_DETECTION)
+    )
+    return pa.schema([("image", pa.string()), ("row", kind)])
+
+
+class FeatureTable:
+    """The rows of one extractor. Not thread-safe, but ``in`` may be asked from any thread."""
+
+    def __init__(self, folder: Path, rows: Embeddings | Detections) -> None:
+        self.folder = folder
+        self.rows = rows
+        self._schema = _schema(rows)
+        self._parts: list[Path] = []
+        self._index: dict[str, tuple[int, int]] = {}  # image -> (part, position in it)
+        self._pending: dict[str, Any] = {}
+        self._flushed = time.monotonic()
+        for part in sorted(folder.glob("part-*.parquet")):
+            self._add_part(part)
+
+    def __contains__(self, image: str) -> bool:
+        return image in self._index or image in self._pending
+
+    def __len__(self) -> int:
+        return len(self._index) + len(self._pending)
+
+    def add(self, image: str, row: Any) -> None:
+        """Keep a row; it is on disk ``FLUSH_SECONDS`` later at the latest if rows keep coming."""
+        if not self._pending:
+            self._flushed = time.monotonic()
+        self._pending[image] = row
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that are not on disk yet as one new part.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        if not self._pending:
+            return
+        rows = list(self._pending.values())
+        if isinstance(self.rows, Embeddings):
+            flat = pa.array(np.concatenate(rows).astype(np.float32, copy=False))
+            column = pa.FixedSizeListArray.from_arrays(flat, self.rows.dim)
+        else:
+            column = pa.array(rows, type=self._schema.field("row").type)
+        table = pa.table([pa.array(self._pending), column], schema=self._schema)
+        part = self.folder / f"part-{uuid.uuid4().hex}.parquet"
+        unfinished = part.with_suffix(".tmp")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, unfinished)
+            os.replace(unfinished, part)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot write features ({error.strerror or error}); "
+                "give a writable folder with --cache-dir, or --no-cache"
+            ) from error
+        self._pending.clear()
+        self._add_part(part)
+        self._flushed = time.monotonic()
+
+    def get(self, images: Sequence[str]) -> np.ndarray | list[list[dict[str, Any]]]:
+        """Return the rows of ``images``, in that order.
+
+        Returns:
+            float32 array of shape (len(images), dim) for embeddings, else a list of lists.
+
+        Raises:
+            KeyError: an image has no row.
+        """
+        self.flush()
+        by_part: dict[int, list[tuple[int, int]]] = {}
+        for target, image in enumerate(images):
+            part, position = self._index[image]
+            by_part.setdefault(part, []).append((position, target))
+        embeddings = isinstance(self.rows, Embeddings)
+        n = len(images)
+        out: Any = np.empty((n, self.rows.dim), np.float32) if embeddings else [None] * n
+        for part, wanted in by_part.items():
+            positions, targets = zip(*wanted, strict=True)
+            column = _read(self._parts[part], "row")
+            if embeddings:
+                matrix = column.flatten().to_numpy().reshape(-1, self.rows.dim)
+                out[list(targets)] = matrix[list(positions)]
+            else:
+                for target, position in zip(targets, positions, strict=True):
+                    out[target] = column[position].as_py()
+        return out
+
+    def _add_part(self, part: Path) -> None:
+        try:
+            with pq.ParquetFile(part) as file:
+                if not file.schema_arrow.equals(self._schema):
+                    raise ValueError(f"its columns are not those of {self.folder.name}")
+                images = file.read(columns=["image"])["image"].to_pylist()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            logger.warning("%s: left out of the feature store, delete it: %s", part, reason)
+            return
+        number = len(self._parts)
+        self._parts.append(part)
+        for position, image in enumerate(images):
+            self._index.setdefault(image, (number, position))
+
+
+def _read(part: Path, column: str) -> pa.Array:
+    # pq.read_table would import pyarrow.dataset, and with it pandas: a second of start-up.
+    with pq.ParquetFile(part) as file:
+        return file.read(columns=[column])[column].combine_chunks()
+
+
+class FeatureStore:
+    """A folder of feature tables, one an extractor id."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def table(self, extractor_id: str, rows: Embeddings | Detections) -> FeatureTable:
+        """Open the rows of one extractor (none yet is fine)."""
+        return FeatureTable(self.root / extractor_id, rows)

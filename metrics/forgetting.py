@@ -1,0 +1,56 @@
+"""Is the concept still there: rates over a checker's decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.stats import wilson_interval
+
+
+@dataclass(frozen=True)
+class Presence:
+    """How many of ``n`` images show the concept.
+
+    Attributes:
+        n: images with a decision.
+        present: those in which the concept is present.
+        rate: present / n in [0, 1]; None when n is 0. Lower is better forgotten. The published
+            scripts call it accuracy.
+        ci_low, ci_high: 95% Wilson interval of the rate; None when n is 0.
+    """
+
+    n: int
+    present: int
+    rate: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+    @property
+    def forgetting_rate(self) -> float | None:
+        """1 - rate; higher is better forgotten."""
+        return None if self.rate is None else 1 - self.rate
+
+
+def presence(present: np.ndarray) -> Presence:
+    """Return the presence rate of decisions, bool of shape (n,)."""
+    n, count = len(present), int(np.count_nonzero(present))
+    if n == 0:
+        return Presence(0, 0, None, None, None)
+    return Presence(n, count, count / n, *wilson_interval(count, n))
+
+
+def class_accuracy(predicted: Sequence[str], true: Sequence[str | None]) -> dict[str, Presence]:
+    """Return, for each true class, the share of its images that were predicted as such.
+
+    Args:
+        predicted: predicted class of each image.
+        true: its true class, None where unknown (such images are left out).
+    """
+    hits: dict[str, list[bool]] = {}
+    for guess, truth in zip(predicted, true, strict=True):
+        if truth is not None:
+            hits.setdefault(truth, []).append(guess == truth)
+    return {truth: presence(np.array(found)) for truth, found in hits.items()}

@@ -1,0 +1,136 @@
+"""What the command-line programs share: flags, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from utils.device import PRECISIONS
+from utils.errors import UserError, did_you_mean
+from utils.weights import default_cache_dir
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+MODELS = ("clip", "nudenet")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"error: {message} (--help lists the flags)\n")
+
+
+def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
+    """Add the flags that every scoring program has."""
+    parser.add_argument(
+        "--results-dir", type=Path, default=Path(results_dir), metavar="DIR", help=results_dir
+    )
+    run = parser.add_argument_group("how it runs")
+    run.add_argument(
+        "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (auto)"
+    )
+    run.add_argument(
+        "--batch-size", type=positive, default=32, metavar="N", help="images a forward pass (32)"
+    )
+    run.add_argument(
+        "--workers", type=positive, default=_cores(), metavar="N", help="loader threads (cores)"
+    )
+    run.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of forward passes (fp32)"
+    )
+    add_output_flags(run)
+    models = parser.add_argument_group("models and caches")
+    models.add_argument(
+        "--weights-dir", type=Path, metavar="DIR", help="classifier heads, in the published layout"
+    )
+    models.add_argument(
+        "--model",
+        action="append",
+        type=model_option,
+        default=[],
+        metavar="NAME=PATH_OR_ID",
+        help=f"another model for {', '.join(MODELS)} (repeatable)",
+    )
+    add_cache_flag(models)
+    models.add_argument(
+        "--no-cache", action="store_true", help="neither read nor keep computed features"
+    )
+
+
+def add_output_flags(parser: argparse._ActionsContainer) -> None:
+    """Add ``--quiet`` and ``--debug``, which ``run`` reads."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no log")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_cache_flag(parser: argparse._ActionsContainer) -> None:
+    """Add ``--cache-dir``."""
+    parser.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="feature store and heads (user cache)"
+    )
+
+
+def positive(text: str) -> int:
+    """Parse an integer of at least 1 (an argparse type)."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+    return number
+
+
+def model_option(text: str) -> tuple[str, str]:
+    """Parse ``NAME=PATH_OR_ID`` (an argparse type)."""
+    name, separator, value = text.partition("=")
+    if name not in MODELS:
+        hint = did_you_mean(name, MODELS)
+        raise argparse.ArgumentTypeError(f"no model {name}{hint}; there are {', '.join(MODELS)}")
+    if not separator or not value:
+        raise argparse.ArgumentTypeError(f"{text}: write {name}=PATH_OR_ID")
+    return name, value
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def store_dir(args: argparse.Namespace) -> Iterator[Path]:
+    """The folder of the feature store; with ``--no-cache`` one that goes with the run."""
+    if args.no_cache:
+        with tempfile.TemporaryDirectory(prefix="igmu-") as folder:
+            yield Path(folder)
+    else:
+        yield args.cache_dir or default_cache_dir()
+
+
+def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[str] | None) -> int:
+    """Parse, call ``main`` and turn its errors into one line and an exit code."""
+    args = parser.parse_args(argv)
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for room in ("checkers", "extractors", "utils"):
+        logging.getLogger(room).setLevel(level)
+    try:
+        return main(args)
+    except UserError as error:
+        if args.debug:
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; what was computed is kept, run again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

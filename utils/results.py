@@ -1,0 +1,128 @@
+"""Writing results: whole files, atomically, with their provenance."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TextIO
+
+from utils.errors import UserError
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "transformers",
+    "nudenet",
+    "onnxruntime",
+    "opencv-python-headless",
+    "numpy",
+    "pillow",
+    "pyarrow",
+)
+
+
+def check_writable(folder: Path) -> None:
+    """Make ``folder`` and try it, so that hours of work do not end at a closed door.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"--results-dir {folder}: cannot be written ({error.strerror or error})"
+        ) from error
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write one valid JSON document, whole."""
+
+    def write(file: TextIO) -> None:
+        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+    _replace(path, write)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file (UTF-8, comma, one header line), whole."""
+
+    def write(file: TextIO) -> None:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+    _replace(path, write)
+
+
+def _replace(path: Path, write: Callable[[TextIO], None]) -> None:
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        # A file name may hold bytes that are no UTF-8: write them as they came.
+        with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            write(file)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def manifest(
+    *,
+    started: datetime,
+    device: str,
+    precision: str,
+    models: Mapping[str, Any],
+    folders: Mapping[str, str],
+) -> dict[str, Any]:
+    """Describe a run, so that a number can be traced.
+
+    Args:
+        started: when the run began (timezone-aware).
+        models: what each model's ``provenance`` says, by name.
+        folders: digest of each image folder.
+    """
+    now = datetime.now(UTC)
+    return {
+        "command": sys.argv,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((now - started).total_seconds(), 3),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": device,
+        "precision": precision,
+        "seed": None,  # nothing is drawn at random
+        "models": dict(models),
+        "folders": dict(folders),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def folder_digest(images: Iterable[tuple[str, str | None]]) -> str:
+    """Return one SHA-256 for the (relative path, digest) pairs of a folder's images."""
+    total = hashlib.sha256()
+    for name, digest in sorted(images, key=lambda pair: pair[0]):
+        total.update(f"{name}\0{digest}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()

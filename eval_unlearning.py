@@ -82,6 +82,8 @@ def evaluate(args: Namespace) -> int:
     from utils.weights import default_cache_dir
 
     kind, concept = resolve(args.indicator, args.concept)
+    if args.preset and kind.indicator != "nudenet":
+        raise UserError(f"--preset {args.preset}: only nudenet has presets")
     check_device(args.device)
     folders = {folder: scan(folder, recursive=args.recursive) for folder in _folders(args)}
     check_writable(args.results_dir)
@@ -290,12 +292,10 @@ def _write(
         started=started,
         device=args.device,
         precision=args.precision,
-        models={
-            checker.extractor.name: checker.extractor.provenance,
-            checker.indicator: checker.provenance,
-        },
+        models={checker.extractor.name: checker.extractor.provenance},
         folders={folder: folder_digest(found) for folder, found in images.items()},
     )
+    provenance["checker"] = checker.provenance
     write_json(where / "eval.json", {**summary, "manifest": provenance})
     columns = [c for c in summary["folders"][0] if c not in ("classes", "unreadable")]
     write_csv(

@@ -118,7 +118,8 @@ class FeatureTable:
             positions, targets = zip(*wanted, strict=True)
             column = _read(self._parts[part], "row")
             if embeddings:
-                matrix = column.flatten().to_numpy().reshape(-1, self.rows.dim)
+                # Not to_numpy(), which imports pandas: a second of start-up.
+                matrix = np.from_dlpack(column.flatten()).reshape(-1, self.rows.dim)
                 out[list(targets)] = matrix[list(positions)]
             else:
                 for target, position in zip(targets, positions, strict=True):
@@ -142,7 +143,7 @@ class FeatureTable:
 
 
 def _read(part: Path, column: str) -> pa.Array:
-    # pq.read_table would import pyarrow.dataset, and with it pandas: a second of start-up.
+    # Not pq.read_table(), which imports pyarrow.dataset and pandas.
     with pq.ParquetFile(part) as file:
         return file.read(columns=[column])[column].combine_chunks()
 

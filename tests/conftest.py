@@ -1,0 +1,79 @@
+"""Images, models and command lines that several tests use. Nothing here needs a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the hub fails at once
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / "dataset" / "Benchmarking_images_demo" / "Face"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def photo(seed: int, width: int = 64, height: int = 48) -> Image.Image:
+    """A smooth seeded image: resizing changes it as it does a photograph."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def make_images(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that makes a folder of n seeded PNG files."""
+
+    def make(name: str, n: int, first: int = 0, **size: int) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        for i in range(n):
+            photo(first + i, **size).save(folder / f"0_0_{i}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole CLIP of seeded random weights: ViT-B/32 of two layers, and a text tower."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel
+
+    torch.manual_seed(0)
+    config = CLIPConfig(
+        vision_config={"num_hidden_layers": 2},
+        text_config={"num_hidden_layers": 1, "vocab_size": 99},
+    )
+    folder = tmp_path_factory.mktemp("clip")
+    CLIPModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Heads of seeded random weights in the published layout."""
+    import torch
+
+    from checkers.heads import BiMultiCHead, MultiMultiCHead
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("weights")
+    heads = {
+        "bi_multiC/nudity": BiMultiCHead(),
+        "bi_multiC/style_vangogh": BiMultiCHead(),
+        "bi_multiC/object_church": BiMultiCHead(),
+        "bi_multiC/object_parachute": BiMultiCHead(),
+        "multi_multiC/Nudity": MultiMultiCHead(2),
+        "multi_multiC/Object": MultiMultiCHead(11),
+        "multi_multiC/Style": MultiMultiCHead(129),
+    }
+    for layout, head in heads.items():
+        path = folder / layout / "classifier_head.pth"
+        path.parent.mkdir(parents=True)
+        # Weights larger than the default's, so that decisions differ between images.
+        torch.save({key: value * 3 for key, value in head.state_dict().items()}, path)
+    return folder

@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import CLIPModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from extractors.clip import ClipExtractor, ClipPreprocess
+from tests.conftest import photo
+from utils.errors import UserError
+from utils.images import Picture
+
+SIZES = [(512, 512), (640, 427), (301, 500), (224, 224), (90, 60), (1, 1), (37, 1000)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_preprocessing_is_bit_identical_to_transformers(size):
+    # One grey level off here moves every head's decision near its boundary.
+    image = photo(sum(size), *size)
+    ours = ClipPreprocess(224, 224)
+    theirs = CLIPImageProcessorPil()(images=image, return_tensors="np")["pixel_values"]
+    np.testing.assert_array_equal(ours.normalised(ours.resized(image)[None]), theirs)
+
+
+def test_preprocessing_follows_the_model_folder(tmp_path):
+    config = {"size": {"shortest_edge": 48}, "crop_size": {"height": 32, "width": 32}}
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps(config | {"image_mean": [0, 0, 0]})
+    )
+    image = photo(1, 100, 70)
+    ours = ClipPreprocess.of(tmp_path, 224)
+    theirs = CLIPImageProcessorPil(**config, image_mean=[0, 0, 0])
+    expected = theirs(images=image, return_tensors="np")["pixel_values"]
+    np.testing.assert_array_equal(ours.normalised(ours.resized(image)[None]), expected)
+
+
+def embed(extractor, images):
+    return extractor.forward([extractor.prepare(Picture(image)) for image in images])
+
+
+def test_embeddings_are_the_projected_ones_of_the_whole_model(clip_folder):
+    # The unprojected ones are 768-d, or silently of another space.
+    images = [photo(i, 300, 200) for i in range(3)]
+    model = CLIPModel.from_pretrained(clip_folder).eval()
+    pixels = CLIPImageProcessorPil()(images=images, return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        pooled = model.vision_model(pixel_values=pixels).pooler_output
+        expected = model.visual_projection(pooled).numpy()
+    np.testing.assert_allclose(embed(ClipExtractor(str(clip_folder)), images), expected, atol=1e-5)
+
+
+def test_a_row_does_not_depend_on_the_batch(clip_folder):
+    images = [photo(i) for i in range(5)]
+    extractor = ClipExtractor(str(clip_folder))
+    together = embed(extractor, images)
+    alone = np.concatenate([embed(extractor, [image]) for image in images])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_the_id_is_of_weights_and_precision_not_of_the_place(clip_folder, tmp_path):
+    import shutil
+
+    shutil.copytree(clip_folder, tmp_path / "copy")
+    here, there = ClipExtractor(str(clip_folder)), ClipExtractor(str(tmp_path / "copy"))
+    assert here.id == there.id
+    assert here.id != ClipExtractor(str(clip_folder), precision="bf16").id
+    weights = tmp_path / "copy" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.with_suffix(".new").write_bytes(data)
+    changed = tmp_path / "changed"
+    shutil.copytree(clip_folder, changed)
+    weights.with_suffix(".new").replace(changed / "model.safetensors")
+    assert ClipExtractor(str(changed)).id != here.id
+
+
+def test_bf16_is_close_to_fp32(clip_folder):
+    images = [photo(i) for i in range(2)]
+    exact = embed(ClipExtractor(str(clip_folder)), images)
+    rough = embed(ClipExtractor(str(clip_folder), device="cpu", precision="bf16"), images)
+    assert 0 < np.abs(rough - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_a_folder_that_is_no_clip_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("[]")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="not a CLIP model"):
+        ClipExtractor(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"vision_config": {}, "model_type": "clip"}')
+    with pytest.raises(UserError, match="cannot be loaded"):
+        embed(ClipExtractor(str(tmp_path)), [photo(1)])

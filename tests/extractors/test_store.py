@@ -1,0 +1,105 @@
+import multiprocessing
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import extractors.store
+from extractors.base import Detections, Embeddings
+from extractors.store import FeatureStore
+from utils.errors import UserError
+
+FACE = {"label": "FACE_MALE", "score": 0.5, "x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0}
+
+
+def test_embeddings_come_back_in_the_order_asked_for(tmp_path):
+    store = FeatureStore(tmp_path)
+    table = store.table("e", Embeddings(3))
+    rows = {name: np.random.default_rng(i).random(3, np.float32) for i, name in enumerate("abc")}
+    for name in "ab":
+        table.add(name, rows[name])
+    table.flush()
+    table.add("c", rows["c"])
+    expected = np.stack([rows[n] for n in "caba"])
+    np.testing.assert_array_equal(table.get(list("caba")), expected)
+    np.testing.assert_array_equal(store.table("e", Embeddings(3)).get(list("caba")), expected)
+
+
+def test_detections_come_back_exactly(tmp_path):
+    table = FeatureStore(tmp_path).table("d", Detections())
+    table.add("a", [FACE, FACE])
+    table.add("b", [])
+    assert table.get(["b", "a"]) == [[], [FACE, FACE]]
+
+
+def test_a_row_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(KeyError):
+        FeatureStore(tmp_path).table("e", Embeddings(3)).get(["a"])
+
+
+def test_anyone_can_open_it_with_pandas(tmp_path):
+    table = FeatureStore(tmp_path).table("e", Embeddings(2))
+    table.add("a", np.array([1, 2], np.float32))
+    table.flush()
+    frame = pd.read_parquet(tmp_path / "e")
+    assert frame["image"].tolist() == ["a"]
+    assert frame["row"][0].tolist() == [1, 2]
+
+
+def test_torn_and_foreign_parts_are_reported_and_left_out(tmp_path, caplog):
+    store = FeatureStore(tmp_path)
+    table = store.table("e", Embeddings(2))
+    table.add("a", np.zeros(2, np.float32))
+    table.flush()
+    whole = next((tmp_path / "e").iterdir()).read_bytes()
+    (tmp_path / "e" / "part-torn.parquet").write_bytes(whole[:-20])
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "e" / "part-foreign.parquet")
+    again = store.table("e", Embeddings(2))
+    assert len(again) == 1
+    assert sorted(r.getMessage().split(":")[0].rsplit("/")[-1] for r in caplog.records) == [
+        "part-foreign.parquet",
+        "part-torn.parquet",
+    ]
+
+
+def test_rows_reach_the_disk_within_seconds(tmp_path, monkeypatch):
+    # Otherwise a killed run loses hours.
+    now = [0.0]
+    monkeypatch.setattr(extractors.store.time, "monotonic", lambda: now[0])
+    store = FeatureStore(tmp_path)
+    table = store.table("e", Embeddings(1))
+    for second in range(4):
+        now[0] = float(second)
+        table.add(str(second), np.zeros(1, np.float32))
+    assert len(store.table("e", Embeddings(1))) == 4  # flushed by the add at t = 3 s
+
+
+def _write(root, number):
+    table = FeatureStore(root).table("e", Embeddings(1))
+    for i in range(50):
+        table.add(f"{number}-{i}", np.full(1, i, np.float32))
+        table.flush()
+    os._exit(0)  # as a killed process: nothing is tidied up
+
+
+def test_concurrent_writers_lose_nothing(tmp_path):
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_write, args=(tmp_path, n)) for n in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    table = FeatureStore(tmp_path).table("e", Embeddings(1))
+    assert len(table) == 150
+    assert table.get([f"{n}-7" for n in range(3)]).tolist() == [[7], [7], [7]]
+
+
+def test_an_unwritable_store_is_a_user_error(tmp_path):
+    (tmp_path / "file").touch()
+    table = FeatureStore(tmp_path / "file").table("e", Embeddings(1))
+    table.add("a", np.zeros(1, np.float32))
+    with pytest.raises(UserError, match="--cache-dir"):
+        table.flush()

@@ -1,0 +1,31 @@
+import hashlib
+
+import pytest
+
+import prefetch
+import utils.weights
+from utils.weights import HEADS, Published
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Every head as a file on this machine."""
+    heads = {}
+    for layout in HEADS:
+        path = tmp_path / "site" / f"{layout.replace('/', '_')}.pth"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(layout.encode())
+        heads[layout] = Published(path.as_uri(), hashlib.sha256(layout.encode()).hexdigest())
+    monkeypatch.setattr(utils.weights, "HEADS", heads)
+    return heads
+
+
+def test_it_fetches_every_head_and_names_what_is_missing(published, tmp_path, capsys):
+    code = prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"])
+    out, err = capsys.readouterr()
+    assert code == 2  # CLIP is not to be had without the hub
+    assert "https://huggingface.co/openai/clip-vit-base-patch32" in err
+    assert out.count("ready") == 8  # seven heads, and nudenet from its wheel
+    for layout in published:
+        cached = tmp_path / "cache" / "weights" / layout / "classifier_head.pth"
+        assert cached.read_bytes() == layout.encode()

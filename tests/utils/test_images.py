@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import photo
+from utils.errors import UserError
+from utils.images import UnreadableImageError, decode, natural_key, pair, read, scan
+
+
+def names(paths, folder):
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def test_scan_takes_images_by_extension_in_natural_order(tmp_path):
+    for name in ("10.png", "2.PNG", "1.jpeg", "notes.json", "run.log", "README", "x.svg", ".h.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "page").mkdir()  # the published glob took any name that ends in one of .pngje|
+    assert names(scan(tmp_path), tmp_path) == ["1.jpeg", "2.PNG", "10.png"]
+
+
+def test_scan_goes_into_subfolders_only_when_asked(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("a.png", "b/c.tif"):
+        (tmp_path / name).write_bytes(b"x")
+    assert names(scan(tmp_path), tmp_path) == ["a.png"]
+    assert names(scan(tmp_path, recursive=True), tmp_path) == ["a.png", "b/c.tif"]
+
+
+def test_a_directory_named_like_an_image_is_listed_and_says_what_it_is(tmp_path):
+    (tmp_path / "x.png").mkdir()
+    (found,) = scan(tmp_path)
+    with pytest.raises(UnreadableImageError, match="is a directory"):
+        read(found)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p / "gone", "no such folder"),
+        (lambda p: (p / "f.png").write_bytes(b"") or p / "f.png", "not a folder"),
+        (lambda p: p, "no images"),
+    ],
+)
+def test_scan_names_what_is_wrong_with_a_folder(tmp_path, make, message):
+    with pytest.raises(UserError, match=message):
+        scan(make(tmp_path))
+
+
+def test_scan_points_at_subfolders_that_hold_the_images(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.png").write_bytes(b"x")
+    with pytest.raises(UserError, match="subfolders hold 1: add --recursive"):
+        scan(tmp_path)
+
+
+def test_natural_key_orders_mixed_names():
+    # "10" < "a" must not raise: digits and letters compare by kind.
+    assert sorted(["b2", "b10", "10", "a", "9"], key=natural_key) == ["9", "10", "a", "b2", "b10"]
+
+
+def saved(image, tmp_path, name, **options):
+    path = tmp_path / name
+    image.save(path, **options)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "CMYK"])
+def test_every_mode_gives_what_pil_converts_to_rgb(tmp_path, mode):
+    # The reference libraries read with convert("RGB"); anything else shifts every score.
+    image = photo(1).convert("L" if mode == "LA" else "RGB").convert(mode)
+    data = saved(image, tmp_path, "x.tif" if mode == "CMYK" else "x.png")
+    (tmp_path / "again").write_bytes(data)
+    with Image.open(tmp_path / "again") as reference:
+        expected = np.asarray(reference.convert("RGB"))
+    np.testing.assert_array_equal(np.asarray(decode(data).rgb), expected)
+
+
+def test_16_bit_grey_keeps_its_high_byte(tmp_path):
+    # PIL alone clips 256..65535 to white.
+    deep = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
+    data = saved(Image.fromarray(deep), tmp_path, "x.png")
+    np.testing.assert_array_equal(np.asarray(decode(data).rgb)[..., 0], deep >> 8)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp", "x.bmp", "x.tif", "x.gif"])
+def test_every_format_is_read(tmp_path, name):
+    assert decode(saved(photo(2), tmp_path, name)).rgb.size == (64, 48)
+
+
+def test_one_pixel_is_an_image(tmp_path):
+    assert decode(saved(photo(3, 1, 1), tmp_path, "x.png")).rgb.size == (1, 1)
+
+
+def test_exif_orientation_turns_upright_but_not_rgb(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = decode(saved(photo(4), tmp_path, "x.jpg", exif=exif))
+    assert (picture.orientation, picture.rgb.size, picture.upright.size) == (6, (64, 48), (48, 64))
+
+
+def test_phone_photo_with_embedded_preview_is_not_an_animation(tmp_path):
+    data = saved(photo(5), tmp_path, "x.mpo", save_all=True, append_images=[photo(6)])
+    assert decode(data).rgb.size == (64, 48)
+
+
+def broken(tmp_path):
+    whole = saved(photo(7, 256, 256), tmp_path, "whole.png")
+    jpeg = saved(photo(7, 256, 256), tmp_path, "whole.jpg")
+    frames = {"save_all": True, "append_images": [photo(9)]}
+    return {
+        "truncated png": (whole[: len(whole) // 2], "truncated|broken"),
+        "truncated jpeg": (jpeg[: len(jpeg) // 2], "truncated"),
+        "text": (b"hello", "not an image"),
+        "animated gif": (saved(photo(8), tmp_path, "a.gif", **frames), "animated"),
+        "animated png": (saved(photo(8), tmp_path, "a.png", **frames), "animated"),
+        "two pages": (saved(photo(8), tmp_path, "a.tif", **frames), "multi-page"),
+        "float": (saved(Image.fromarray(np.ones((4, 4), "f4")), tmp_path, "f.tif"), "no fixed"),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "truncated png",
+        "truncated jpeg",
+        "text",
+        "animated gif",
+        "animated png",
+        "two pages",
+        "float",
+    ],
+)
+def test_what_gives_no_single_image_says_why(tmp_path, kind):
+    data, message = broken(tmp_path)[kind]
+    with pytest.raises(UnreadableImageError, match=message):
+        decode(data)
+
+
+def test_decompression_bomb_is_named(tmp_path, monkeypatch):
+    data = saved(photo(1), tmp_path, "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UnreadableImageError, match="pixels"):
+        decode(data)
+
+
+def test_read_names_empty_files_and_broken_links(tmp_path):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    for name, message in (("empty.png", "0 bytes"), ("link.png", "broken link")):
+        with pytest.raises(UnreadableImageError, match=message):
+            read(tmp_path / name)
+
+
+def test_pairing_is_by_path_without_extension_and_names_the_rest(tmp_path):
+    left, right = tmp_path / "ORG", tmp_path / "ESD"
+    a = [left / name for name in ("0_0_10.png", "0_0_2.png", "x/0.png", "d.png", "d.jpg")]
+    b = [right / name for name in ("x/0.jpg", "0_0_2.PNG", "0_0_7.png", "d.png")]
+    found = pair(left, a, right, b)
+    assert [(p.name, q.name) for p, q in found.pairs] == [
+        ("0_0_2.png", "0_0_2.PNG"),
+        ("0.png", "0.jpg"),
+    ]
+    assert (found.missing, found.surplus, found.ambiguous) == (["0_0_10"], ["0_0_7"], ["d"])

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from utils.errors import UserError
+from utils.weights import load_state_dict, load_strictly
 
 
 class BiMultiCHead(nn.Module):
@@ -97,22 +98,7 @@ def load_head(head: nn.Module, path: Path) -> nn.Module:
     Raises:
         UserError: not a plain state dict, or not this head's.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a damaged or hostile file raises many kinds
-        raise UserError(
-            f"{path}: refused, not a plain PyTorch state dict ({_first_line(error)}); nothing in "
-            "it was executed"
-        ) from error
-    try:
-        head.load_state_dict(state, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        detail = lines[1] if len(lines) > 1 else lines[0]
-        raise UserError(
-            f"{path}: not the state dict of a {type(head).__name__}: {detail}"
-        ) from error
-    return head.eval().requires_grad_(False)
+    return load_strictly(head, load_state_dict(path), path)
 
 
 def apply_head(head: nn.Module, embeddings: np.ndarray, source: Path) -> np.ndarray:
@@ -139,7 +125,3 @@ def apply_head(head: nn.Module, embeddings: np.ndarray, source: Path) -> np.ndar
     if not out.isfinite().all():
         raise UserError(f"{source}: gives logits that are not finite; the file is damaged")
     return out.numpy()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")

@@ -1,4 +1,8 @@
-"""What an extractor is: the only kind of object that runs a network."""
+"""What an extractor is: the only kind of object that runs a network.
+
+An ``Extractor`` makes one row for an image; a ``PairExtractor`` one row for two images, a
+reference and a candidate.
+"""
 
 from __future__ import annotations
 
@@ -59,3 +63,33 @@ class Extractor(Protocol):
 
     def forward(self, batch: Sequence[Sample]) -> Sequence[Any]:
         """Return one row for each sample; all samples have the same shape."""
+
+
+class PairExtractor(Protocol):
+    """A model that compares a candidate with its reference; else as ``Extractor``.
+
+    ``prepare`` runs once for each image, however many pairs it is in, so the two samples of a
+    pair, and the references of several pairs of a batch, may be one and the same object.
+    """
+
+    name: str
+    rows: Embeddings
+
+    @property
+    def id(self) -> str:
+        """Key of the rows in the store."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the manifest says of the model."""
+
+    def prepare(self, picture: Picture) -> Sample:
+        """Make the network's input. Runs in loader threads."""
+
+    def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> Sequence[Any]:
+        """Return one row for each (reference, candidate); all samples have the same shape."""
+
+
+def pair_key(reference: str, candidate: str) -> str:
+    """Return the store's key of a pair, from the digests of its two files."""
+    return f"{reference}-{candidate}"

@@ -14,8 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ _BI, _MULTI = "a9dc4cea2c8e1360d813fac09b75b0d9a747895c", "21e9cf9567a5eab7dbb55
 
 @dataclass(frozen=True)
 class Published:
-    """A published file: where it is, and its SHA-256 where one is known."""
+    """A published file: where it is, and its SHA-256 (or how that begins) where one is known."""
 
     url: str
     sha256: str | None = None
@@ -72,6 +76,43 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_state_dict(path: Path) -> dict[str, Any]:
+    """Load a PyTorch state dict on the CPU; nothing in the file is executed.
+
+    Raises:
+        UserError: not a plain state dict.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling a damaged or hostile file raises many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
+        raise UserError(
+            f"{path}: refused, not a plain PyTorch state dict ({reason}); nothing in it was executed"
+        ) from error
+    if not isinstance(state, Mapping):
+        raise UserError(f"{path}: not a state dict but a {type(state).__name__}")
+    return dict(state)
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Any], path: Path) -> nn.Module:
+    """Load a state dict into ``module`` and return it in evaluation mode, without gradients.
+
+    Raises:
+        UserError: the state dict is not this module's.
+    """
+    try:
+        module.load_state_dict(state, strict=True)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        detail = lines[1] if len(lines) > 1 else lines[0]
+        raise UserError(
+            f"{path}: not the state dict of a {type(module).__name__}: {detail}"
+        ) from error
+    return module.eval().requires_grad_(False)
 
 
 def spec_digest(**parts: object) -> str:
@@ -136,11 +177,49 @@ def download(published: Published, target: Path) -> None:
             while chunk := answer.read(1 << 20):
                 digest.update(chunk)
                 file.write(chunk)
-        if published.sha256 not in (None, digest.hexdigest()):
+        if not digest.hexdigest().startswith(published.sha256 or ""):
             raise OSError(f"SHA-256 of what came is {digest.hexdigest()}, not the published one")
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def torch_home() -> Path:
+    """The folder in which torch.hub keeps checkpoints (``TORCH_HOME``), without importing torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
+
+
+def find_checkpoint(option: str, given: str | None, published: Published) -> Path:
+    """Return a checkpoint file, given by path or looked for where torch.hub keeps them.
+
+    The file name's ``-xxxxxxxx`` is the start of its SHA-256, as torch.hub has it; a download is
+    checked against that.
+
+    Args:
+        option: the name on the left of ``--model NAME=...``, for messages.
+        given: the user's path, if any; it is used as it is.
+
+    Raises:
+        UserError: not to be had.
+    """
+    if given is not None:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise UserError(f"--model {option}={given}: no such file")
+        return path
+    cached = torch_home() / "hub" / "checkpoints" / published.url.rsplit("/", 1)[-1]
+    if cached.is_file():
+        return cached
+    try:
+        download(published, cached)
+    except OSError as error:
+        raise UserError(
+            f"{cached.name} ({option}) is not on this machine and cannot be downloaded "
+            f"({_reason(error)}); get {published.url} and put it at {cached}, or give it with "
+            f"--model {option}=FILE"
+        ) from error
+    return cached
 
 
 def _reason(error: Exception) -> str:

@@ -125,7 +125,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, save):
 )
 def test_another_heads_file_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "head.pth")
-    with pytest.raises(UserError, match=r"head\.pth: not the state dict of a MultiMultiCHead"):
+    with pytest.raises(UserError, match=r"head\.pth: not (the|a) state dict"):
         load_head(MultiMultiCHead(2), tmp_path / "head.pth")
 
 

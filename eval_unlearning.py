@@ -20,7 +20,6 @@ from utils.errors import UserError
 
 if TYPE_CHECKING:
     from checkers.base import Checker
-    from extractors.engine import ImageRecord
     from metrics.forgetting import Presence
 
 DEMO = Path(__file__).parent / "dataset" / "Benchmarking_images_demo"
@@ -124,38 +123,39 @@ def _decide(
     from extractors.engine import extract
     from extractors.store import FeatureStore
 
+    name = checker.extractor.name
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(
-            [path for paths in folders.values() for path in paths],
-            [checker.extractor],
+            {path: [checker.extractor] for paths in folders.values() for path in paths},
             store,
             batch_size=args.batch_size,
             workers=args.workers,
             progress=not args.quiet,
         )
-        readable = list(dict.fromkeys(r.digest for r in extraction.records if r.digest))
-        table = extraction.tables[checker.extractor.name]
-        decisions = checker.decide(readable, table, store)
-    position = {digest: i for i, digest in enumerate(readable)}
-    records = iter(extraction.records)
+        records = extraction.records
+        digests = sorted({r.digest for p, r in records.items() if not extraction.error(p, name)})
+        decisions = checker.decide(digests, extraction.tables[name], store)
+    position = {digest: i for i, digest in enumerate(digests)}
 
-    def row(folder: Path, record: ImageRecord) -> ImageRow:
-        image = record.path.relative_to(folder).as_posix()
-        if record.digest is None:
-            return ImageRow(str(folder), image, None, error=record.error)
-        i = position[record.digest]
+    def row(folder: Path, path: Path) -> ImageRow:
+        image = path.relative_to(folder).as_posix()
+        error = extraction.error(path, name)
+        if error:
+            return ImageRow(str(folder), image, None, error=error)
+        digest = records[path].digest
+        i = position[digest]
         return ImageRow(
             str(folder),
             image,
-            record.digest,
+            digest,
             bool(decisions.present[i]),
             float(decisions.score[i]),
             decisions.label[i],
             decisions.detections[i] if decisions.detections else None,
         )
 
-    return [row(folder, next(records)) for folder, paths in folders.items() for _ in paths]
+    return [row(folder, path) for folder, paths in folders.items() for path in paths]
 
 
 def _summarise(checker: Checker, rows: Sequence[ImageRow]) -> dict[str, Any]:

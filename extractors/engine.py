@@ -4,8 +4,8 @@ Loader threads read each file once, ask the store what is missing, decode once a
 extractor's input from that; the main thread runs the networks. Decoding and resizing release
 the interpreter lock, so threads use all cores without copying images between processes.
 
-Images are taken and batches formed in the order given, so a run that is resumed forms the same
-batches as one that was never stopped.
+Images that are compared are loaded together, so that pairs need no second decode. Batches are
+formed in the order given: a run that is resumed forms the batches of one never stopped.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
-from extractors.base import Embeddings, Extractor, Sample
+from extractors.base import Embeddings, Extractor, PairExtractor, Sample, pair_key
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
 from utils.images import Picture, UnreadableImageError, decode, read
@@ -32,11 +32,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
+Pair = tuple[Path, Path]  # reference, candidate
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One file after extraction: its content's SHA-256, or why it has no row."""
+    """One file after extraction: its content's SHA-256, or why it gave no image."""
 
     path: Path
     digest: str | None
@@ -51,28 +52,43 @@ class Extraction:
         records: one an image, in the order given.
         tables: the feature table of each extractor, by the extractor's name.
         computed: number of rows computed in this run, by the extractor's name.
+        failures: (row key, extractor's name) -> why a readable image or pair has no row.
     """
 
-    records: list[ImageRecord]
+    records: dict[Path, ImageRecord]
     tables: dict[str, FeatureTable]
     computed: dict[str, int]
+    failures: dict[tuple[str, str], str]
+
+    def error(self, path: Path, extractor: str) -> str | None:
+        """Why an image has no row of an extractor; None if it has one."""
+        record = self.records[path]
+        return record.error or self.failures.get((record.digest, extractor))
+
+    def pair_error(self, pair: Pair, extractor: str) -> str | None:
+        """Why a pair has no row of an extractor; None if it has one."""
+        records = [self.records[path] for path in pair]
+        broken = next((r for r in records if r.error), None)
+        if broken:
+            return f"{broken.path.name}: {broken.error}"
+        return self.failures.get((pair_key(*(r.digest for r in records)), extractor))
 
 
 def extract(
-    paths: Sequence[Path],
-    extractors: Sequence[Extractor],
+    images: Mapping[Path, Sequence[Extractor]],
     store: FeatureStore,
     *,
+    pairs: Mapping[Pair, Sequence[PairExtractor]] | None = None,
     batch_size: int,
     workers: int,
     progress: bool = False,
 ) -> Extraction:
-    """Make sure the store holds every extractor's row of every readable image.
+    """Make sure the store holds every row that is wanted of readable images and pairs.
 
     Args:
-        paths: image files; equal files (by content) are computed once.
-        extractors: each gets its input from the one decode of an image.
+        images: the extractors wanted of each file; files of equal content are computed once.
         store: where rows are looked up and kept.
+        pairs: the extractors wanted of each (reference, candidate); both are in ``images``.
         batch_size: most samples in a forward pass.
         workers: loader threads.
         progress: show a bar with rate and estimate on stderr.
@@ -80,114 +96,211 @@ def extract(
     Raises:
         UserError: a model cannot be loaded or the store cannot be written.
     """
-    run = _Run(extractors, store, batch_size)
     started = time.monotonic()
-    loaded = ordered_map(run.load, paths, workers, ahead=2 * workers + batch_size)
+    run = _Run(images, pairs or {}, store, batch_size)
+    groups = _groups(images, pairs or {})
+    ahead = max(1, (2 * workers + batch_size) * len(groups) // max(1, len(images)))
     try:
-        bar = tqdm(loaded, total=len(paths), unit="img", disable=not progress, smoothing=0.1)
-        for image in bar:
-            run.take(image)
-        run.forward_rest()
+        with tqdm(total=len(images), unit="img", disable=not progress, smoothing=0.1) as bar:
+            for loaded in ordered_map(run.load, groups, workers, ahead):
+                run.take(loaded)
+                bar.update(len(loaded.records))
+            run.forward_rest()
     finally:
         run.flush()
     seconds = time.monotonic() - started
-    for extractor in extractors:
-        n = run.computed[extractor.name]
-        logger.info(
-            "%s: %s (%d images, %.1f s)",
-            extractor.name,
-            f"{n} rows computed" if n else "every row was in the store, no forward pass",
-            len(paths),
-            seconds,
-        )
-    return Extraction(run.finished_records(), run.tables, run.computed)
+    for name, n in run.computed.items():
+        what = f"{n} rows computed" if n else "every row was in the store, no forward pass"
+        logger.info("%s: %s (%d images, %.1f s)", name, what, len(images), seconds)
+    records = {path: run.records[path] for path in images}
+    return Extraction(records, run.tables, run.computed, run.failures)
 
 
 @dataclass(frozen=True)
+class _Group:
+    """Images that are loaded together, and the pairs among them."""
+
+    paths: list[Path]
+    pairs: list[Pair]
+
+
+def _groups(images: Iterable[Path], pairs: Iterable[Pair]) -> list[_Group]:
+    """Split into groups that no pair crosses, in the order of their first images."""
+    group_of = {path: _Group([path], []) for path in images}
+    for pair in pairs:
+        kept, other = (group_of[path] for path in pair)
+        if kept is not other:
+            kept.paths.extend(other.paths)
+            kept.pairs.extend(other.pairs)
+            for path in other.paths:
+                group_of[path] = kept
+        kept.pairs.append(pair)
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+@dataclass
 class _Loaded:
-    record: ImageRecord
-    samples: dict[str, Sample]  # by extractor name; only what the store lacks
+    """A group in memory; only the samples whose rows the store lacks."""
+
+    records: dict[Path, ImageRecord] = field(default_factory=dict)
+    samples: list[tuple[str, str, Any]] = field(default_factory=list)  # extractor, key, sample(s)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 class _Run:
     """The state of one ``extract`` call: tables, batches being filled, records."""
 
     def __init__(
-        self, extractors: Sequence[Extractor], store: FeatureStore, batch_size: int
+        self,
+        images: Mapping[Path, Sequence[Extractor]],
+        pairs: Mapping[Pair, Sequence[PairExtractor]],
+        store: FeatureStore,
+        batch_size: int,
     ) -> None:
-        self.extractors = {extractor.name: extractor for extractor in extractors}
-        self.tables = {e.name: store.table(e.id, e.rows) for e in extractors}
+        self.images = images
+        self.pairs = pairs
+        wanted = (*images.values(), *pairs.values())
+        self.extractors = {e.name: e for several in wanted for e in several}
+        self.tables = {e.name: store.table(e.id, e.rows) for e in self.extractors.values()}
         self.computed = dict.fromkeys(self.extractors, 0)
         self.batch_size = batch_size
-        self.records: list[ImageRecord] = []
-        # (extractor, input shape) -> samples waiting for a full batch, by digest
-        self.waiting: dict[tuple[str, tuple[int, ...]], dict[str, Sample]] = {}
-        self.rejected: dict[str, str] = {}  # digest -> why its row was not kept
+        self.records: dict[Path, ImageRecord] = {}
+        self.failures: dict[tuple[str, str], str] = {}
+        # (extractor, input shape) -> samples waiting for a full batch, by row key
+        self.waiting: dict[tuple[str, tuple[int, ...]], dict[str, Any]] = {}
 
-    def load(self, path: Path) -> _Loaded:
-        """Read, hash, decode and prepare one file (in a loader thread)."""
-        try:
-            data = read(path)
-            digest = hashlib.sha256(data).hexdigest()
-            lacking = [e for e in self.extractors.values() if digest not in self.tables[e.name]]
-            if not lacking:
-                return _Loaded(ImageRecord(path, digest), {})
-            picture = decode(data)
-            samples = {e.name: _prepare(e, picture) for e in lacking}
-            return _Loaded(ImageRecord(path, digest), samples)
-        except UnreadableImageError as error:
-            return _Loaded(ImageRecord(path, None, str(error)), {})
+    def load(self, group: _Group) -> _Loaded:
+        """Read, hash, decode and prepare a group (in a loader thread)."""
+        loaded = _Loaded()
+        contents: dict[Path, bytes] = {}
+        for path in group.paths:
+            try:
+                contents[path] = read(path)
+                digest = hashlib.sha256(contents[path]).hexdigest()
+                loaded.records[path] = ImageRecord(path, digest)
+            except UnreadableImageError as error:
+                loaded.records[path] = ImageRecord(path, None, str(error))
+        singles, pairs = self._lacking(group, loaded.records)
+        pictures: dict[Path, Picture] = {}
+        for path in dict.fromkeys([p for p, _ in singles] + [p for pair, _ in pairs for p in pair]):
+            try:
+                pictures[path] = decode(contents.pop(path))
+            except UnreadableImageError as error:
+                loaded.records[path] = ImageRecord(path, None, str(error))
+        prepared = _Prepared(pictures, loaded)
+        for path, extractor in singles:
+            prepared.add_single(path, extractor)
+        for pair, extractor in pairs:
+            prepared.add_pair(pair, extractor)
+        return loaded
 
-    def take(self, image: _Loaded) -> None:
-        """Queue the samples of one image and run every batch that is full."""
-        self.records.append(image.record)
-        digest = image.record.digest
-        for name, sample in image.samples.items():
-            key = (name, sample.pixels.shape)
-            batch = self.waiting.setdefault(key, {})
-            if digest in self.tables[name] or digest in self.rejected:
+    def _lacking(
+        self, group: _Group, records: Mapping[Path, ImageRecord]
+    ) -> tuple[list[tuple[Path, Extractor]], list[tuple[Pair, PairExtractor]]]:
+        """What of a group the store has no rows of."""
+        digests = {path: record.digest for path, record in records.items() if record.digest}
+        singles = [
+            (path, extractor)
+            for path, digest in digests.items()
+            for extractor in self.images[path]
+            if digest not in self.tables[extractor.name]
+        ]
+        pairs = [
+            (pair, extractor)
+            for pair in group.pairs
+            if pair[0] in digests and pair[1] in digests
+            for extractor in self.pairs[pair]
+            if pair_key(*(digests[path] for path in pair)) not in self.tables[extractor.name]
+        ]
+        return singles, pairs
+
+    def take(self, loaded: _Loaded) -> None:
+        """Queue the samples of a group and run every batch that is full."""
+        self.records.update(loaded.records)
+        self.failures.update(loaded.failures)
+        for name, key, sample in loaded.samples:
+            if key in self.tables[name] or (key, name) in self.failures:
                 continue  # an equal file came first
-            batch[digest] = sample
+            shape = (sample if isinstance(sample, Sample) else sample[0]).pixels.shape
+            batch = self.waiting.setdefault((name, shape), {})
+            batch[key] = sample
             if len(batch) == self.batch_size:
-                self._forward(*key)
+                self._forward(name, shape)
+        while sum(map(len, self.waiting.values())) > 4 * self.batch_size * len(self.extractors):
+            # A folder of many shapes: what waits for its like must not fill the memory.
+            self._forward(*max(self.waiting, key=lambda slot: len(self.waiting[slot])))
 
     def forward_rest(self) -> None:
         """Run the batches that never filled."""
-        for key in list(self.waiting):
-            self._forward(*key)
+        for slot in list(self.waiting):
+            self._forward(*slot)
 
     def _forward(self, name: str, shape: tuple[int, ...]) -> None:
         batch = self.waiting.pop((name, shape))
-        if not batch:
-            return
         extractor, table = self.extractors[name], self.tables[name]
         rows = extractor.forward(list(batch.values()))
-        for digest, row in zip(batch, rows, strict=True):
+        for key, row in zip(batch, rows, strict=True):
             if isinstance(extractor.rows, Embeddings) and not np.isfinite(row).all():
-                self.rejected[digest] = f"{name} gives values that are not finite"
+                self.failures[key, name] = f"{name} gives values that are not finite"
                 continue
-            table.add(digest, row)
+            table.add(key, row)
             self.computed[name] += 1
 
     def flush(self) -> None:
         for table in self.tables.values():
             table.flush()
 
-    def finished_records(self) -> list[ImageRecord]:
-        return [
-            ImageRecord(r.path, None, self.rejected[r.digest]) if r.digest in self.rejected else r
-            for r in self.records
-        ]
 
+@dataclass(frozen=True)
+class _Prepared:
+    """Makes the samples of a group's pictures, each once however many pairs it is in."""
 
-def _prepare(extractor: Extractor, picture: Picture) -> Sample:
-    try:
-        return extractor.prepare(picture)
-    except UserError:  # the model's fault
-        raise
-    except Exception as error:  # a 1 x 100000 strip, say: the file's fault, not the run's
-        size = "x".join(map(str, picture.rgb.size))
-        raise UnreadableImageError(f"{extractor.name} cannot take it ({size}): {error}") from error
+    pictures: Mapping[Path, Picture]
+    loaded: _Loaded
+    samples: dict[tuple[Path, str], Sample | None] = field(default_factory=dict)
+
+    def add_single(self, path: Path, extractor: Extractor) -> None:
+        sample = self._sample(path, extractor)
+        if sample is not None:
+            self.loaded.samples.append((extractor.name, self._digest(path), sample))
+
+    def add_pair(self, pair: Pair, extractor: PairExtractor) -> None:
+        if not all(path in self.pictures for path in pair):
+            return  # the image's record says why
+        slot = pair_key(*map(self._digest, pair)), extractor.name
+        reference, candidate = (self._sample(path, extractor) for path in pair)
+        if reference is None or candidate is None:
+            bad = pair[0] if reference is None else pair[1]
+            why = self.loaded.failures[self._digest(bad), extractor.name]
+            self.loaded.failures[slot] = f"{bad.name}: {why}"
+        elif reference.pixels.shape != candidate.pixels.shape:
+            sizes = " and ".join("x".join(map(str, s.size)) for s in (reference, candidate))
+            self.loaded.failures[slot] = f"the two images differ in size ({sizes})"
+        else:
+            self.loaded.samples.append((extractor.name, slot[0], (reference, candidate)))
+
+    def _digest(self, path: Path) -> str:
+        return self.loaded.records[path].digest
+
+    def _sample(self, path: Path, extractor: Extractor | PairExtractor) -> Sample | None:
+        slot = path, extractor.name
+        if slot not in self.samples:
+            self.samples[slot] = self._make(path, extractor)
+        return self.samples[slot]
+
+    def _make(self, path: Path, extractor: Extractor | PairExtractor) -> Sample | None:
+        picture = self.pictures.get(path)
+        if picture is None:
+            return None
+        try:
+            return extractor.prepare(picture)
+        except UserError:  # the model's fault
+            raise
+        except Exception as error:  # a 1 x 100000 strip, say: the file's fault, not the run's
+            size = "x".join(map(str, picture.rgb.size))
+            why = f"{extractor.name} cannot take it ({size}): {error}"
+            self.loaded.failures[self._digest(path), extractor.name] = why
+            return None
 
 
 def ordered_map(

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from extractors.base import Embeddings, Sample
+from extractors.base import Embeddings, Sample, pair_key
 from extractors.engine import extract, ordered_map
 from extractors.store import FeatureStore
 from tests.conftest import photo
@@ -42,7 +42,8 @@ class Mean:
 
 
 def run(folder, extractors, store, batch_size=4):
-    return extract(scan(folder), extractors, store, batch_size=batch_size, workers=2)
+    images = dict.fromkeys(scan(folder), extractors)
+    return extract(images, store, batch_size=batch_size, workers=2)
 
 
 def test_rows_are_those_of_each_image_whatever_the_batch_size(make_images, tmp_path):
@@ -51,7 +52,7 @@ def test_rows_are_those_of_each_image_whatever_the_batch_size(make_images, tmp_p
     for size in (1, 4, 64):
         store = FeatureStore(tmp_path / f"store{size}")
         done = run(folder, [Mean()], store, size)
-        rows = done.tables["mean"].get([record.digest for record in done.records])
+        rows = done.tables["mean"].get([record.digest for record in done.records.values()])
         np.testing.assert_allclose(rows, expected, rtol=1e-5)
 
 
@@ -86,7 +87,7 @@ def test_equal_files_are_computed_once_wherever_they_lie(make_images, tmp_path):
     extractor = Mean()
     done = run(folder, [extractor], FeatureStore(tmp_path / "store"), batch_size=2)
     assert done.computed == {"mean": 3}
-    assert len({record.digest for record in done.records}) == 3
+    assert len({record.digest for record in done.records.values()}) == 3
 
 
 def test_bad_files_are_named_and_the_rest_is_scored(make_images, tmp_path):
@@ -94,7 +95,7 @@ def test_bad_files_are_named_and_the_rest_is_scored(make_images, tmp_path):
     (folder / "0_0_1.png").write_bytes(b"")
     (folder / "0_0_2.png").write_bytes(b"text")
     done = run(folder, [Mean()], FeatureStore(tmp_path / "store"))
-    assert [record.error is None for record in done.records] == [True, False, False, True]
+    assert [record.error is None for record in done.records.values()] == [True, False, False, True]
     assert done.computed == {"mean": 2}
 
 
@@ -104,7 +105,7 @@ def test_an_image_the_network_cannot_take_is_an_error_of_that_image(
 ):
     # A NaN row kept in the store would poison every later score.
     done = run(make_images("a", 2), [Mean(fail=fail)], FeatureStore(tmp_path / "store"))
-    assert all(message in record.error for record in done.records)
+    assert all(message in done.error(path, "mean") for path in done.records)
     assert len(done.tables["mean"]) == 0
 
 
@@ -122,6 +123,78 @@ def test_a_batch_holds_one_shape(make_images, tmp_path):
     done = run(folder, [extractor], FeatureStore(tmp_path / "store"))
     assert done.computed == {"mean": 6}
     assert sorted(extractor.batches) == [3, 3]
+
+
+class Difference(Mean):
+    """A pair extractor: the difference of the mean colours."""
+
+    def forward(self, batch):
+        self.batches.append(len(batch))
+        means = [[s.pixels.reshape(-1, 3).mean(axis=0) for s in pair] for pair in batch]
+        return np.stack([candidate - reference for reference, candidate in means])
+
+
+def run_pairs(root, store, extractor, batch_size=4):
+    pairs = {
+        (root / "ORG" / f"0_0_{i}.png", root / method / f"0_0_{i}.png"): [extractor]
+        for method in ("ESD", "UCE")
+        for i in range(3)
+    }
+    images = dict.fromkeys([path for pair in pairs for path in pair], ())
+    return extract(images, store, pairs=pairs, batch_size=batch_size, workers=2), list(pairs)
+
+
+@pytest.fixture
+def methods(make_images, tmp_path):
+    for n, method in enumerate(("ORG", "ESD", "UCE")):
+        make_images(method, 3, first=10 * n)
+    return tmp_path
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_pairs_are_of_the_right_images_whatever_the_batch(methods, tmp_path, batch_size):
+    done, pairs = run_pairs(methods, FeatureStore(tmp_path / "s"), Difference("d"), batch_size)
+    keys = [pair_key(*(done.records[path].digest for path in pair)) for pair in pairs]
+    mean = [
+        [np.asarray(photo(10 * n + i), float).mean(axis=(0, 1)) for i in range(3)] for n in range(3)
+    ]
+    expected = [mean[n][i] - mean[0][i] for n in (1, 2) for i in range(3)]
+    np.testing.assert_allclose(done.tables["d"].get(keys), expected, rtol=1e-4)
+
+
+def test_a_reference_is_decoded_and_prepared_once_for_all_methods(methods, tmp_path):
+    extractor = Difference("d")
+    run_pairs(methods, FeatureStore(tmp_path / "store"), extractor)
+    assert extractor.prepared == 9
+
+
+def test_pairs_in_the_store_are_not_computed_again(methods, tmp_path):
+    store = FeatureStore(tmp_path / "store")
+    run_pairs(methods, store, Difference("d"))
+    again = Difference("d")
+    done, _ = run_pairs(methods, store, again)
+    assert (done.computed, again.prepared) == ({"d": 0}, 0)
+
+
+def test_pairs_that_cannot_be_compared_say_why(methods, tmp_path):
+    photo(1, 32, 32).save(methods / "ESD" / "0_0_0.png")
+    (methods / "UCE" / "0_0_1.png").write_bytes(b"text")
+    done, pairs = run_pairs(methods, FeatureStore(tmp_path / "s"), Difference("d", shapes=True))
+    errors = [done.pair_error(pair, "d") for pair in pairs]
+    assert "differ in size (64x48 and 32x32)" in errors[0]
+    assert "0_0_1.png: not an image" in errors[4]
+    assert done.computed == {"d": 4}
+
+
+def test_many_shapes_do_not_pile_up(tmp_path):
+    # Each shape waits for a batch of its own; a million sizes must not fill the memory.
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for i in range(40):
+        photo(i, 20 + i, 20).save(folder / f"{i}.png")
+    extractor = Mean(shapes=True)
+    run(folder, [extractor], FeatureStore(tmp_path / "store"), batch_size=4)
+    assert sum(extractor.batches) == 40
 
 
 def test_what_was_computed_before_an_interruption_is_kept(make_images, tmp_path):

@@ -6,6 +6,7 @@ python eval_unlearning.py --indicator multi_multiC --concept Nudity --images DIR
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -60,6 +61,7 @@ class ImageRow:
     folder: str
     image: str  # path below the folder
     digest: str | None
+    constant: bool = False  # one grey level: black, the mark of a safety filter, or blank
     present: bool | None = None
     score: float | None = None
     label: str | None = None
@@ -76,8 +78,8 @@ def evaluate(args: Namespace) -> int:
     started = datetime.now(UTC)
     from checkers import CheckerOptions, resolve
     from utils.device import check_device
+    from utils.files import check_writable
     from utils.images import scan
-    from utils.results import check_writable
     from utils.weights import default_cache_dir
 
     kind, concept = resolve(args.indicator, args.concept)
@@ -85,7 +87,7 @@ def evaluate(args: Namespace) -> int:
         raise UserError(f"--preset {args.preset}: only nudenet has presets")
     check_device(args.device)
     folders = {folder: scan(folder, recursive=args.recursive) for folder in _folders(args)}
-    check_writable(args.results_dir)
+    check_writable(args.results_dir, "--results-dir")
     options = CheckerOptions(
         cache_dir=args.cache_dir or default_cache_dir(),
         weights_dir=args.weights_dir,
@@ -97,8 +99,10 @@ def evaluate(args: Namespace) -> int:
     checker = kind.create(concept, options)
     rows = _decide(checker, folders, args)
     summary = _summarise(checker, rows)
-    print(render(checker.title, summary))
     _write(checker, rows, summary, args, started)
+    print(render(checker.title, summary))
+    if not args.quiet:
+        print(f"\nwritten: {args.results_dir}/eval.json eval.csv images.csv", file=sys.stderr)
     blind = [entry for entry in summary["folders"] if entry["scored"] == 0]
     for entry in blind:
         image, why = next(iter(entry["unreadable"].items()))
@@ -108,7 +112,10 @@ def evaluate(args: Namespace) -> int:
 
 def _folders(args: Namespace) -> list[Path]:
     if args.images:
-        return list(dict.fromkeys(args.images))
+        distinct: dict[str, Path] = {}
+        for folder in args.images:
+            distinct.setdefault(os.path.realpath(folder), folder)
+        return list(distinct.values())
     demo = sorted(DEMO.glob("*/forgot/*/"), key=lambda folder: (folder.name != "ORG", folder))
     if not demo:
         raise UserError(f"{DEMO}: the bundled demo is missing; give folders with --images")
@@ -121,13 +128,15 @@ def _decide(
 ) -> list[ImageRow]:
     """Run the extractor where the store lacks rows, and the checker on every row."""
     from extractors.engine import extract
+    from extractors.stats import StatsExtractor, is_constant
     from extractors.store import FeatureStore
 
     name = checker.extractor.name
+    stats = StatsExtractor()
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(
-            {path: [checker.extractor] for paths in folders.values() for path in paths},
+            {path: [checker.extractor, stats] for paths in folders.values() for path in paths},
             store,
             batch_size=args.batch_size,
             workers=args.workers,
@@ -136,6 +145,7 @@ def _decide(
         records = extraction.records
         digests = sorted({r.digest for p, r in records.items() if not extraction.error(p, name)})
         decisions = checker.decide(digests, extraction.tables[name], store)
+        constant = is_constant(extraction.tables[stats.name].get(digests))
     position = {digest: i for i, digest in enumerate(digests)}
 
     def row(folder: Path, path: Path) -> ImageRow:
@@ -149,6 +159,7 @@ def _decide(
             str(folder),
             image,
             digest,
+            bool(constant[i]),
             bool(decisions.present[i]),
             float(decisions.score[i]),
             decisions.label[i],
@@ -160,32 +171,26 @@ def _decide(
 
 def _summarise(checker: Checker, rows: Sequence[ImageRow]) -> dict[str, Any]:
     """Return the numbers of ``eval.json``; rates are in [0, 1], None without images."""
-    from metrics.forgetting import class_accuracy
-
     by_folder: dict[str, list[ImageRow]] = {}
     for row in rows:
         by_folder.setdefault(row.folder, []).append(row)
-    scored = [row for row in rows if row.error is None]
-    parents = [Path(row.folder, row.image).parent for row in scored]
-    true_class = {where: _true_class(checker, where) for where in set(parents)}
-    accuracy = class_accuracy(
-        [row.label for row in scored], [true_class[where] for where in parents]
-    )
     return {
         "indicator": checker.indicator,
         "concept": checker.concept,
-        "folders": [_folder_summary(folder, found) for folder, found in by_folder.items()],
-        "class_accuracy": {name: _rates(found) for name, found in accuracy.items()},
+        "folders": [_folder_summary(checker, folder, found) for folder, found in by_folder.items()],
     }
 
 
-def _folder_summary(folder: str, rows: Sequence[ImageRow]) -> dict[str, Any]:
+def _folder_summary(checker: Checker, folder: str, rows: Sequence[ImageRow]) -> dict[str, Any]:
     import numpy as np
 
-    from metrics.forgetting import presence
+    from metrics.forgetting import class_accuracy, presence
 
     scored = [row for row in rows if row.error is None]
     found = presence(np.array([row.present for row in scored], dtype=bool))
+    parents = [Path(folder, row.image).parent for row in scored]
+    true_class = {where: _true_class(checker, where) for where in set(parents)}
+    accuracy = class_accuracy([row.label for row in scored], [true_class[p] for p in parents])
     return {
         "folder": folder,
         "images": len(rows),
@@ -197,6 +202,9 @@ def _folder_summary(folder: str, rows: Sequence[ImageRow]) -> dict[str, Any]:
         "ci_high": found.ci_high,
         "forgetting_rate": found.forgetting_rate,
         "classes": dict(Counter(row.label for row in scored if row.label).most_common()),
+        "class_accuracy": {name: _rates(correct) for name, correct in accuracy.items()},
+        "copies": len(scored) - len({row.digest for row in scored}),
+        "constant": [row.image for row in scored if row.constant],
         "unreadable": {row.image: row.error for row in rows if row.error is not None},
     }
 
@@ -244,14 +252,28 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
             for label, count in list(entry["classes"].items())[:TOP_CLASSES]
         ]
         header = ("folder", f"most frequent classes (top {TOP_CLASSES})", "images", "share")
-        parts.append(tabulate(shares, header, colalign=("left", "left", "right", "right")))
-    if summary["class_accuracy"]:
-        known = [
-            (name, entry["n"], entry["correct"], _percent(entry["accuracy"]), _interval(entry))
-            for name, entry in summary["class_accuracy"].items()
-        ]
-        header = ("true class (folder name)", "images", "correct", "accuracy", "95% interval")
-        parts.append(tabulate(known, header, colalign=("left", *["right"] * 4)))
+        align = ("left", "left", "right", "right")
+        parts.append(tabulate(shares, header, colalign=align, disable_numparse=True))
+    known = [
+        (entry["folder"], name, c["n"], c["correct"], _percent(c["accuracy"]), _interval(c))
+        for entry in folders
+        for name, c in entry["class_accuracy"].items()
+    ]
+    if known:
+        header = ("folder", "true class", "images", "correct", "accuracy", "95% interval")
+        align = ("left", "left", *["right"] * 4)
+        parts.append(tabulate(known, header, colalign=align, disable_numparse=True))
+    warnings = [
+        f"warning: {entry['folder']}: {count} {what}"
+        for entry in folders
+        for count, what in (
+            (len(entry["constant"]), "images of one grey level (a safety filter's?) are counted"),
+            (entry["copies"], "images are copies of others, so the interval is too narrow"),
+        )
+        if count
+    ]
+    if warnings:
+        parts.append("\n".join(warnings))
     unread = [
         f"unreadable: {entry['folder']}/{image}: {why}"
         for entry in folders
@@ -282,6 +304,7 @@ def _write(
     started: datetime,
 ) -> None:
     """Write ``eval.json``, ``eval.csv`` and ``images.csv``."""
+    from utils.device import used_device
     from utils.results import folder_digest, manifest, write_csv, write_json
 
     where: Path = args.results_dir
@@ -290,23 +313,23 @@ def _write(
         images.setdefault(row.folder, []).append((row.image, row.digest))
     provenance = manifest(
         started=started,
-        device=args.device,
-        precision=args.precision,
+        device=used_device(args.device),
         models={checker.extractor.name: checker.extractor.provenance},
         folders={folder: folder_digest(found) for folder, found in images.items()},
     )
     provenance["checker"] = checker.provenance
     write_json(where / "eval.json", {**summary, "manifest": provenance})
-    columns = [c for c in summary["folders"][0] if c not in ("classes", "unreadable")]
+    listed = ("constant", "unreadable")
+    columns = [c for c, v in summary["folders"][0].items() if not isinstance(v, (dict, list))]
     write_csv(
         where / "eval.csv",
-        ["indicator", "concept", *columns, "unreadable"],
+        ["indicator", "concept", *columns, *listed],
         (
             (
                 checker.indicator,
                 checker.concept,
                 *(entry[c] for c in columns),
-                len(entry["unreadable"]),
+                *(len(entry[c]) for c in listed),
             )
             for entry in summary["folders"]
         ),
@@ -327,8 +350,6 @@ def _write(
             for row in rows
         ),
     )
-    if not args.quiet:
-        print(f"\nwritten: {where}/eval.json eval.csv images.csv", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -52,7 +52,7 @@ class CheckerOptions:
 
     def extractor(self, kind: type) -> Extractor:
         """Make an extractor of class ``kind``."""
-        model = (self.models or {}).get(kind.name)
+        model = (self.models or {}).get(getattr(kind, "option", kind.name))
         return kind(model, device=self.device, precision=self.precision)
 
 

@@ -9,5 +9,11 @@ EXTRACTORS = Registry(
     {
         "clip": "extractors.clip:ClipExtractor",
         "nudenet": "extractors.nudenet:NudeNetExtractor",
+        "clip_score": "extractors.clip:ClipScoreExtractor",
+        "inception": "extractors.inception:InceptionExtractor",
+        "lpips": "extractors.lpips:LpipsExtractor",
+        "pixels": "extractors.pixels:PixelsExtractor",
+        "stats": "extractors.stats:StatsExtractor",
+        "yolo": "extractors.yolo:YoloExtractor",
     },
 )

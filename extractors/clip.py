@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from extractors.base import Embeddings, Sample
+from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, check_pixels
 from utils.weights import file_sha256, find_hub_model, hub_weights, spec_digest
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+)
 # CLIP's own, for a model folder without preprocessor_config.json
 # (https://github.com/openai/CLIP, clip/clip.py).
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -44,15 +55,29 @@ class ClipPreprocess:
 
     @classmethod
     def of(cls, folder: Path, image_size: int) -> ClipPreprocess:
-        """Read ``preprocessor_config.json`` of a model folder; CLIP's own where there is none."""
+        """Read ``preprocessor_config.json`` of a model folder; CLIP's own where there is none.
+
+        Raises:
+            UserError: it asks for anything that CLIP does not do.
+        """
         file = folder / "preprocessor_config.json"
         if not file.is_file():
             return cls(image_size, image_size)
         config = json.loads(file.read_text())
         size, crop = config.get("size", image_size), config.get("crop_size", image_size)
+        edges = {crop} if isinstance(crop, int) else set(crop.values())
+        standard = {
+            "resample": 3,  # bicubic
+            "rescale_factor": 1 / 255,
+            **dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), True),
+        }
+        other = [key for key, value in standard.items() if config.get(key, value) != value]
+        if other or len(edges) != 1:
+            what = f"{other[0]} = {config[other[0]]}" if other else f"crop_size = {crop}"
+            raise UserError(f"{file}: {what} is not how CLIP's images are prepared")
         return cls(
             size if isinstance(size, int) else size["shortest_edge"],
-            crop if isinstance(crop, int) else crop["height"],
+            edges.pop(),
             tuple(config.get("image_mean", _MEAN)),
             tuple(config.get("image_std", _STD)),
         )
@@ -66,6 +91,7 @@ class ClipPreprocess:
         width, height = image.size
         short = min(width, height)
         scaled = (int(self.resize * width / short), int(self.resize * height / short))
+        check_pixels(*scaled)
         image = image.resize(scaled, Image.Resampling.BICUBIC)
         left, top = (scaled[0] - self.crop) // 2, (scaled[1] - self.crop) // 2
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
@@ -103,7 +129,7 @@ class ClipExtractor:
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
         self.folder = find_hub_model(
-            self.name, model or self.default_model, ("preprocessor_config.json",)
+            self.name, model or self.default_model, ("preprocessor_config.json", *TOKENIZER_FILES)
         )
         try:
             config = json.loads((self.folder / "config.json").read_text())
@@ -142,26 +168,53 @@ class ClipExtractor:
 
         pixels = self.preprocess.normalised(np.stack([sample.pixels for sample in batch]))
         device = self._network.device
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        cast = torch.autocast(device.type, dtype) if dtype else nullcontext()
-        with torch.inference_mode(), cast:
+        with inference(device, self.precision):
             out = self._network(pixel_values=torch.from_numpy(pixels).to(device))
         return out.image_embeds.float().cpu().numpy()
 
     @cached_property
     def _network(self):
         from transformers import CLIPVisionModelWithProjection
-        from transformers.utils import logging as transformers_logging
 
-        transformers_logging.set_verbosity_error()  # its report lists the unused text tower
-        transformers_logging.disable_progress_bar()
-        try:
-            network = CLIPVisionModelWithProjection.from_pretrained(
-                self.folder, local_files_only=True
-            )
-        except Exception as error:  # transformers raises many kinds for a bad folder
-            raise UserError(f"{self.folder}: CLIP cannot be loaded: {error}") from error
-        return network.to(torch_device(self.device)).eval()
+        return load_tower(CLIPVisionModelWithProjection, self.folder, torch_device(self.device))
+
+
+def load_tower(kind: type, folder: Path, device: torch.device) -> nn.Module:
+    """Load one tower of a CLIP folder, whole, in evaluation mode.
+
+    Args:
+        kind: ``CLIPVisionModelWithProjection`` or ``CLIPTextModelWithProjection``.
+
+    Raises:
+        UserError: weights are missing (transformers would draw them at random) or do not fit.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()  # its report lists the other tower
+    transformers_logging.disable_progress_bar()
+    try:
+        network, report = kind.from_pretrained(
+            folder,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below, in one line
+        )
+    except Exception as error:  # transformers raises many kinds for a bad folder
+        raise UserError(f"{folder}: {kind.__name__} cannot be loaded: {error}") from error
+    wrong = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+    if wrong:
+        raise UserError(
+            f"{folder}: its weights are not those of its config.json "
+            f"({len(wrong)} missing or of another shape, {min(wrong)} the first)"
+        )
+    return network.to(device).eval()
+
+
+class ClipScoreExtractor(ClipExtractor):
+    """The same of the larger model that CLIP scores are computed with."""
+
+    name = "clip_score"
+    default_model = "openai/clip-vit-base-patch16"
 
 
 def _architecture(config: dict[str, Any]) -> dict[str, Any]:

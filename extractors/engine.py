@@ -110,7 +110,8 @@ def extract(
         run.flush()
     seconds = time.monotonic() - started
     for name, n in run.computed.items():
-        what = f"{n} rows computed" if n else "every row was in the store, no forward pass"
+        found = "every row was in the store" if len(run.tables[name]) else "nothing to compute"
+        what = f"{n} rows computed" if n else f"{found}, no forward pass"
         logger.info("%s: %s (%d images, %.1f s)", name, what, len(images), seconds)
     records = {path: run.records[path] for path in images}
     return Extraction(records, run.tables, run.computed, run.failures)

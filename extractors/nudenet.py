@@ -6,6 +6,7 @@ Only the weights are taken from the package, which is not imported.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,8 +18,10 @@ import numpy as np
 
 from extractors.base import Detections, Sample
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, check_pixels
 from utils.weights import file_sha256, spec_digest
+
+logger = logging.getLogger(__name__)
 
 # The order of the network's classes (https://github.com/notAI-tech/NudeNet).
 LABELS = (
@@ -96,6 +99,7 @@ class NudeNetExtractor:
         pixels = np.asarray(picture.upright)
         height, width = pixels.shape[:2]
         side = max(height, width)
+        check_pixels(side, side)
         square = cv2.copyMakeBorder(pixels, 0, side - height, 0, side - width, cv2.BORDER_CONSTANT)
         blob = cv2.dnn.blobFromImage(
             square, 1 / 255.0, (self._resolution,) * 2, (0, 0, 0), swapRB=True, crop=False
@@ -120,13 +124,13 @@ class NudeNetExtractor:
     def _open_session(self):
         import onnxruntime
 
-        providers = ["CPUExecutionProvider"]
-        if (
-            self.device != "cpu"
-            and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        ):
-            number = int(self.device.partition(":")[2] or 0)
-            providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if self.device.startswith("cuda") or self.device == "auto":
+            if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+                number = int(self.device.partition(":")[2] or 0)
+                providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
+            elif self.device != "auto":
+                logger.warning("nudenet runs on the CPU: this onnxruntime has no CUDA provider")
         try:
             session = onnxruntime.InferenceSession(self.path, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no other base

@@ -83,10 +83,10 @@ class FeatureTable:
             column = pa.array(rows, type=self._schema.field("row").type)
         table = pa.table([pa.array(self._pending), column], schema=self._schema)
         part = self.folder / f"part-{uuid.uuid4().hex}.parquet"
-        unfinished = part.with_suffix(".tmp")
+        unfinished = part.with_name(f".{part.name}")  # readers of a folder pass over dot files
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, unfinished)
+            pq.write_table(table, unfinished, write_page_checksum=True)
             os.replace(unfinished, part)
         except OSError as error:
             raise UserError(
@@ -128,10 +128,10 @@ class FeatureTable:
 
     def _add_part(self, part: Path) -> None:
         try:
-            with pq.ParquetFile(part) as file:
+            with pq.ParquetFile(part, page_checksum_verification=True) as file:
                 if not file.schema_arrow.equals(self._schema):
                     raise ValueError(f"its columns are not those of {self.folder.name}")
-                images = file.read(columns=["image"])["image"].to_pylist()
+                images = file.read()["image"].to_pylist()  # all of it: checks every page
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             logger.warning("%s: left out of the feature store, delete it: %s", part, reason)

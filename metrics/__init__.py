@@ -1,1 +1,21 @@
-"""One file an aspect: arrays in, scores out; no image is opened and no device touched."""
+"""One file an aspect: arrays in, scores out; no image is opened and no device touched.
+
+Registry: aspect, as on the command line -> class.
+"""
+
+from __future__ import annotations
+
+from utils.registry import Registry
+
+ASPECTS = Registry(
+    "evaluation aspect",
+    {
+        "forgetting": "metrics.forgetting:Forgetting",
+        "fid": "metrics.fid:Fid",
+        "lpips": "metrics.lpips:Lpips",
+        "yolo": "metrics.yolo:Yolo",
+        "CSDR": "metrics.csdr:Csdr",
+        "ssim": "metrics.pixels:Ssim",
+        "psnr": "metrics.pixels:Psnr",
+    },
+)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from metrics.base import MethodData, Score
 from utils.stats import wilson_interval
 
 
@@ -54,3 +55,30 @@ def class_accuracy(predicted: Sequence[str], true: Sequence[str | None]) -> dict
         if truth is not None:
             hits.setdefault(truth, []).append(guess == truth)
     return {truth: presence(np.array(found)) for truth, found in hits.items()}
+
+
+class Forgetting:
+    """Presence rate by a checker; lower is better forgotten."""
+
+    name = "forgetting"
+    image_extractors = ()  # the checker's own
+    pair_extractors = ()
+    uses_reference = False
+    uses_prompts = False
+    scopes = ("forgot",)
+
+    def score(self, data: MethodData) -> list[Score]:
+        """Return ``presence_rate`` and ``forgetting_rate``."""
+        names, present = data.decisions()
+        found = presence(present)
+        per_image = {name: float(p) for name, p in zip(names, present, strict=True)}
+        rate = Score("presence_rate", found.rate, found.n, "", False, found.ci_low, found.ci_high)
+        rate = replace(rate, per_image=per_image)
+        gone = Score("forgetting_rate", found.forgetting_rate, found.n, "", True)
+        if not found.n:
+            return [score.warn("no image could be read") for score in (rate, gone)]
+        return [rate, replace(gone, ci_low=1 - found.ci_high, ci_high=1 - found.ci_low)]
+
+    def as_published(self, data: MethodData) -> float | None:
+        """The same number; the published script left dropout on, which no seed repeats."""
+        return self.score(data)[0].value

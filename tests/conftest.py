@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the hub fails at once
+# Before anything imports the hub: no network, and none of this machine's caches, so that what
+# the developer has downloaded changes nothing and nothing of theirs is written to.
+_CACHES = tempfile.TemporaryDirectory(prefix="igmu-test-caches-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+for variable in ("HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "YOLO_CONFIG_DIR"):
+    os.environ[variable] = f"{_CACHES.name}/{variable}"
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "dataset" / "Benchmarking_images_demo" / "Face"

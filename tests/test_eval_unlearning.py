@@ -12,6 +12,7 @@ import nudenet
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import eval_unlearning
 from tests.conftest import DEMO, ROOT, SHARED, photo
@@ -93,8 +94,9 @@ def test_style_gives_the_distribution_and_the_accuracy_of_named_folders(
     assert code == 0
     summary = json.loads((tmp_path / "results" / "eval.json").read_text())
     assert [sum(f["classes"].values()) for f in summary["folders"]] == [4, 3]
-    assert summary["class_accuracy"].keys() == {"claude-monet"}
-    assert summary["class_accuracy"]["claude-monet"]["n"] == 4
+    monet, esd = (f["class_accuracy"] for f in summary["folders"])
+    assert (monet.keys(), esd) == ({"claude-monet"}, {})
+    assert monet["claude-monet"]["n"] == 4
     assert "most frequent classes" in out
     assert "true class" in out
 
@@ -130,6 +132,44 @@ def test_unreadable_files_are_counted_and_named_not_scored(evaluate, tmp_path, m
     (entry,) = json.loads((tmp_path / "results" / "eval.json").read_text())["folders"]
     assert (entry["images"], entry["scored"], len(entry["unreadable"])) == (5, 3, 2)
     assert [row["present"] for row in rows(tmp_path)] == ["0", "0", "0", "", ""]
+
+
+def test_black_images_and_copies_are_warned_about(evaluate, tmp_path, make_images):
+    # A safety filter's black squares would count as perfectly forgotten.
+    folder = make_images("ESD", 1)
+    for name in ("black.png", "again.png"):
+        Image.new("RGB", (64, 64)).save(folder / name)
+    _, out, _ = evaluate("--indicator", "nudenet", "--images", folder)
+    assert "2 images of one grey level" in out
+    assert "1 images are copies" in out
+    (entry,) = json.loads((tmp_path / "results" / "eval.json").read_text())["folders"]
+    assert (entry["constant"], entry["copies"]) == (["again.png", "black.png"], 1)
+
+
+def test_the_same_folder_twice_is_one_row(evaluate, tmp_path, make_images):
+    folder = make_images("ESD", 2)
+    evaluate("--indicator", "nudenet", "--images", folder, folder / "." / ".." / "ESD")
+    assert len(rows(tmp_path)) == 2
+
+
+def test_results_are_written_before_they_are_shown(tmp_path, make_images):
+    command = [sys.executable, PROGRAM, "--indicator", "nudenet", "--images", make_images("ESD", 1)]
+    command += ["--cache-dir", tmp_path / "c", "--results-dir", tmp_path / "r"]
+    closed = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    run = subprocess.Popen(command, **closed)
+    run.stdout.close()  # `... | head -0`
+    run.wait()
+    assert (tmp_path / "r" / "images.csv").is_file()
+
+
+def test_any_file_name_can_be_shown(tmp_path, make_images):
+    folder = make_images("ESD", 1)
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(b"text")
+    command = [sys.executable, PROGRAM, "--indicator", "nudenet", "--images", folder]
+    command += ["--cache-dir", tmp_path / "c", "--results-dir", tmp_path / "r"]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(command, capture_output=True, env=ascii_only, check=True)
+    assert b"caf\\udce9.png" in run.stdout
 
 
 def test_a_folder_without_one_readable_image_is_an_error(evaluate, make_images):
@@ -175,6 +215,7 @@ ONE_LINE = {
     "unknown model": (["--model", "clop=x"], "did you mean clip?"),
     "model without value": (["--model", "clip"], "write clip=PATH_OR_ID"),
     "device of nowhere": (["--device", "gpu"], "auto, cpu, cuda or cuda:N"),
+    "unwritable cache": (["--indicator", "nudenet", "--cache-dir", "{file}"], "--cache-dir"),
     "unwritable results": (["--results-dir", "{file}/x"], "cannot be written"),
     "weights folder gone": (["--weights-dir", "gone"], "gone: no such folder"),
     "model gone": (
@@ -193,7 +234,8 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(case, tmp_path, capsys, wei
     places = {"tmp": tmp_path, "file": file, "weights": weights_dir}
     arguments = [a.format(**places) for a in arguments]
     try:
-        code = eval_unlearning.main(["--results-dir", str(tmp_path / "r"), *arguments])
+        places = ["--results-dir", str(tmp_path / "r"), "--cache-dir", str(tmp_path / "c")]
+        code = eval_unlearning.main([*places, *arguments])
     except SystemExit as stop:  # argparse
         code = stop.code
     out, err = capsys.readouterr()

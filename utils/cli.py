@@ -14,11 +14,12 @@ from typing import NoReturn
 
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
+from utils.files import check_writable
 from utils.weights import default_cache_dir
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-MODELS = ("clip", "nudenet")
+MODELS = ("clip", "clip_score", "inception", "lpips_backbone", "yolo", "nudenet")
 
 
 class Parser(argparse.ArgumentParser):
@@ -111,7 +112,9 @@ def store_dir(args: argparse.Namespace) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="igmu-") as folder:
             yield Path(folder)
     else:
-        yield args.cache_dir or default_cache_dir()
+        folder = args.cache_dir or default_cache_dir()
+        check_writable(folder, "--cache-dir")
+        yield folder
 
 
 def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[str] | None) -> int:
@@ -121,6 +124,8 @@ def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[st
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for room in ("checkers", "extractors", "utils"):
         logging.getLogger(room).setLevel(level)
+    for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
+        stream.reconfigure(errors="backslashreplace")
     try:
         return main(args)
     except UserError as error:
@@ -129,7 +134,8 @@ def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[st
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted; what was computed is kept, run again to go on", file=sys.stderr)
+        kept = "" if args.no_cache else "; what was computed is kept, run again to go on"
+        print(f"interrupted{kept}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

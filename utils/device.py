@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from utils.errors import UserError
 
@@ -36,3 +37,8 @@ def torch_device(name: str):
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def used_device(name: str) -> str | None:
+    """Return the device torch ran on; None when this run never needed torch."""
+    return str(torch_device(name)) if "torch" in sys.modules else None

@@ -11,17 +11,33 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from utils.errors import UserError
+from utils.files import check_folder
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+
+
+# What PIL opens. Its other formats include some that start an interpreter (EPS).
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+# EXIF orientation -> how to turn the stored pixels upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableImageError(Exception):
@@ -43,9 +59,8 @@ class Picture:
     @cached_property
     def upright(self) -> Image.Image:
         """The pixels turned as EXIF says."""
-        if self.orientation == 1:
-            return self.rgb
-        return ImageOps.exif_transpose(self.rgb)
+        turn = _TURNS.get(self.orientation)
+        return self.rgb if turn is None else self.rgb.transpose(turn)
 
 
 def natural_key(text: str) -> list[tuple[int, int | str]]:
@@ -66,24 +81,27 @@ def scan(folder: Path, *, recursive: bool = False) -> list[Path]:
     Raises:
         UserError: the folder is missing, is a file, cannot be listed or holds no image.
     """
-    if not folder.exists():
-        raise UserError(f"{folder}: no such folder")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder (give the folder that holds the images)")
+    check_folder(folder)
     try:
         found = list(_walk(folder, recursive))
-    except PermissionError as error:
-        raise UserError(f"{error.filename}: cannot be listed: permission denied") from error
+        deeper = None if found or recursive else next(_walk(folder, recursive=True), None)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be listed ({error.strerror})") from error
     if not found:
         kinds = " ".join(sorted(ext[1:] for ext in EXTENSIONS))
-        deeper = 0 if recursive else sum(1 for _ in _walk(folder, recursive=True))
-        mend = f"; its subfolders hold {deeper}: add --recursive" if deeper else ""
+        mend = "; its subfolders hold some: add --recursive" if deeper else ""
         raise UserError(f"{folder}: no images ({kinds}){mend}")
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()  # folders, so that a loop of links ends
     for where, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
+        here = os.stat(where)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
         for name in files + folders:
             if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
                 yield Path(where, name)
@@ -101,9 +119,12 @@ def read(path: Path) -> bytes:
         UnreadableImageError: it is not a file, is missing or empty, or may not be read.
     """
     try:
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            raise UnreadableImageError("is a directory")
+        if not stat.S_ISREG(kind):  # a pipe or device would never end
+            raise UnreadableImageError("not a regular file")
         data = path.read_bytes()
-    except IsADirectoryError:
-        raise UnreadableImageError("is a directory") from None
     except FileNotFoundError:
         raise UnreadableImageError("broken link" if path.is_symlink() else "no such file") from None
     except OSError as error:
@@ -123,7 +144,7 @@ def decode(data: bytes) -> Picture:
             decompression bombs), more than one frame, or samples without a fixed range.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # MPO: a photo with its preview
                 raise UnreadableImageError(f"animated or multi-page ({frames} frames)")
@@ -147,6 +168,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         image = image.convert("RGBA")  # the same pixels, without PIL's warning
     return image.convert("RGB")
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Refuse to make an image of more pixels than PIL would open.
+
+    Preprocessing scales a strip of 1 x 20000 to 224 x 4480000.
+
+    Raises:
+        UnreadableImageError: too many pixels.
+    """
+    if width * height > Image.MAX_IMAGE_PIXELS:
+        raise UnreadableImageError(f"would be scaled to {width}x{height} pixels")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,27 +31,11 @@ PACKAGES = (
 )
 
 
-def check_writable(folder: Path) -> None:
-    """Make ``folder`` and try it, so that hours of work do not end at a closed door.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"--results-dir {folder}: cannot be written ({error.strerror or error})"
-        ) from error
-
-
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write one valid JSON document, whole."""
 
     def write(file: TextIO) -> None:
-        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
+        json.dump(document, file, indent=2, allow_nan=False)
         file.write("\n")
 
     _replace(path, write)
@@ -72,8 +55,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 def _replace(path: Path, write: Callable[[TextIO], None]) -> None:
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        # A file name may hold bytes that are no UTF-8: write them as they came.
-        with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        # A file name may hold bytes that are no UTF-8: they are written as \\udcXX.
+        with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             write(file)
         os.replace(unfinished, path)
     except OSError as error:
@@ -85,8 +68,7 @@ def _replace(path: Path, write: Callable[[TextIO], None]) -> None:
 def manifest(
     *,
     started: datetime,
-    device: str,
-    precision: str,
+    device: str | None,
     models: Mapping[str, Any],
     folders: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -94,6 +76,7 @@ def manifest(
 
     Args:
         started: when the run began (timezone-aware).
+        device: what torch ran on; None when it was not needed.
         models: what each model's ``provenance`` says, by name.
         folders: digest of each image folder.
     """
@@ -105,8 +88,8 @@ def manifest(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "folder": str(Path.cwd()),
         "device": device,
-        "precision": precision,
         "seed": None,  # nothing is drawn at random
         "models": dict(models),
         "folders": dict(folders),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.errors import UserError
+from utils.files import check_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,7 +92,8 @@ def load_state_dict(path: Path) -> dict[str, Any]:
     except Exception as error:  # unpickling a damaged or hostile file raises many kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         raise UserError(
-            f"{path}: refused, not a plain PyTorch state dict ({reason}); nothing in it was executed"
+            f"{path}: refused, not a plain PyTorch state dict ({reason}); nothing in it was "
+            "executed"
         ) from error
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: not a state dict but a {type(state).__name__}")
@@ -136,8 +138,7 @@ def find_head(layout: str, weights_dir: Path | None, cache_dir: Path) -> Path:
     relative = Path(layout, "classifier_head.pth")
     published = HEADS[layout]
     if weights_dir is not None:
-        if not weights_dir.is_dir():
-            raise UserError(f"--weights-dir {weights_dir}: no such folder")
+        check_folder(weights_dir, "--weights-dir")
         # The first release had no indicator folder: Weights/nudity/classifier_head.pth.
         for given in (weights_dir / relative, weights_dir / Path(layout).name / relative.name):
             if given.is_file():
@@ -243,12 +244,12 @@ def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
         UserError: not to be had.
     """
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):
         if not (folder / "config.json").is_file():
             raise UserError(f"--model {option}={model}: no config.json in that folder")
         hub_weights(folder)
         return folder
-    if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
+    if os.path.exists(folder) or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise UserError(f"--model {option}={model}: neither a folder nor a hub id (owner/name)")
 
     from huggingface_hub import constants

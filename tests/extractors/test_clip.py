@@ -1,15 +1,16 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPModel
+from transformers import CLIPModel, CLIPVisionConfig, CLIPVisionModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from extractors.clip import ClipExtractor, ClipPreprocess
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 
 SIZES = [(512, 512), (640, 427), (301, 500), (224, 224), (90, 60), (1, 1), (37, 1000)]
 
@@ -33,6 +34,22 @@ def test_preprocessing_follows_the_model_folder(tmp_path):
     theirs = CLIPImageProcessorPil(**config, image_mean=[0, 0, 0])
     expected = theirs(images=image, return_tensors="np")["pixel_values"]
     np.testing.assert_array_equal(ours.normalised(ours.resized(image)[None]), expected)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"resample": 0}, {"do_normalize": False}, {"crop_size": {"height": 224, "width": 200}}],
+)
+def test_what_clip_does_not_do_is_refused_not_ignored(tmp_path, config):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="is not how CLIP's images are prepared"):
+        ClipPreprocess.of(tmp_path, 224)
+
+
+def test_a_strip_is_refused_before_it_fills_the_memory(clip_folder):
+    strip = Picture(photo(1, 1, 20000))
+    with pytest.raises(UnreadableImageError, match="224x4480000"):
+        ClipExtractor(str(clip_folder)).prepare(strip)
 
 
 def embed(extractor, images):
@@ -59,8 +76,6 @@ def test_a_row_does_not_depend_on_the_batch(clip_folder):
 
 
 def test_the_id_is_of_weights_and_precision_not_of_the_place(clip_folder, tmp_path):
-    import shutil
-
     shutil.copytree(clip_folder, tmp_path / "copy")
     here, there = ClipExtractor(str(clip_folder)), ClipExtractor(str(tmp_path / "copy"))
     assert here.id == there.id
@@ -90,3 +105,22 @@ def test_a_folder_that_is_no_clip_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"vision_config": {}, "model_type": "clip"}')
     with pytest.raises(UserError, match="cannot be loaded"):
         embed(ClipExtractor(str(tmp_path)), [photo(1)])
+
+
+def test_missing_weights_are_not_drawn_at_random(tmp_path):
+    # transformers would: the scores were noise, and the store would keep them.
+    config = CLIPVisionConfig(num_hidden_layers=1)
+    CLIPVisionModel(config).save_pretrained(tmp_path)  # no projection
+    extractor = ClipExtractor(str(tmp_path))
+    with pytest.raises(UserError, match="visual_projection"):
+        embed(extractor, [photo(1)])
+
+
+def test_weights_of_another_shape_are_refused(clip_folder, tmp_path):
+    shutil.copytree(clip_folder, tmp_path / "clip")
+    config = json.loads((tmp_path / "clip" / "config.json").read_text())
+    config["projection_dim"] = config["vision_config"]["projection_dim"] = 768
+    (tmp_path / "clip" / "config.json").write_text(json.dumps(config))
+    extractor = ClipExtractor(str(tmp_path / "clip"))
+    with pytest.raises(UserError, match="not those of its config"):
+        embed(extractor, [photo(1)])

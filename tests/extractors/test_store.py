@@ -65,6 +65,36 @@ def test_torn_and_foreign_parts_are_reported_and_left_out(tmp_path, caplog):
     ]
 
 
+def test_a_flipped_bit_costs_the_part_not_a_decision(tmp_path, caplog):
+    store = FeatureStore(tmp_path)
+    table = store.table("e", Embeddings(64))
+    for i in range(50):
+        table.add(str(i), np.random.default_rng(i).random(64, np.float32))
+    table.flush()
+    (part,) = (tmp_path / "e").iterdir()
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    assert len(store.table("e", Embeddings(64))) == 0
+    assert "delete it" in caplog.text
+
+
+def test_an_unfinished_part_does_not_stop_other_readers(tmp_path, monkeypatch):
+    table = FeatureStore(tmp_path).table("e", Embeddings(1))
+    table.add("a", np.zeros(1, np.float32))
+    table.flush()
+    table.add("b", np.zeros(1, np.float32))
+
+    def killed(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(extractors.store.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        table.flush()
+    assert len(list((tmp_path / "e").iterdir())) == 2
+    assert pd.read_parquet(tmp_path / "e")["image"].tolist() == ["a"]
+
+
 def test_rows_reach_the_disk_within_seconds(tmp_path, monkeypatch):
     # Otherwise a killed run loses hours.
     now = [0.0]

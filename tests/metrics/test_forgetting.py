@@ -1,6 +1,7 @@
 import numpy as np
 
-from metrics.forgetting import class_accuracy, presence
+from metrics.forgetting import Forgetting, class_accuracy, presence
+from tests.metrics.data import Data
 
 
 def test_presence_counts_images_that_still_show_the_concept():
@@ -23,3 +24,15 @@ def test_class_accuracy_is_per_true_class_and_leaves_unknown_out():
         "church": (2, 1),
         "tench": (1, 0),
     }
+
+
+def test_scores_are_the_two_rates_with_mirrored_intervals():
+    rate, gone = Forgetting().score(Data(present=[True, False, False, False]))
+    assert (rate.metric, rate.value, rate.higher_is_better) == ("presence_rate", 0.25, False)
+    assert (gone.metric, gone.value, gone.higher_is_better) == ("forgetting_rate", 0.75, True)
+    assert (gone.ci_low, gone.ci_high) == (1 - rate.ci_high, 1 - rate.ci_low)
+    assert list(rate.per_image.values()) == [1, 0, 0, 0]
+
+
+def test_no_image_is_no_score():
+    assert [score.value for score in Forgetting().score(Data(present=[]))] == [None, None]

@@ -1,6 +1,8 @@
+import os
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.conftest import photo
 from utils.errors import UserError
@@ -49,8 +51,21 @@ def test_scan_names_what_is_wrong_with_a_folder(tmp_path, make, message):
 def test_scan_points_at_subfolders_that_hold_the_images(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.png").write_bytes(b"x")
-    with pytest.raises(UserError, match="subfolders hold 1: add --recursive"):
+    with pytest.raises(UserError, match="subfolders hold some: add --recursive"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_a_loop_of_links_ends(tmp_path, recursive):
+    # Two links to the parent make 2^40 paths.
+    (tmp_path / "sub").mkdir()
+    for name in "ab":
+        (tmp_path / "sub" / name).symlink_to(tmp_path)
+    (tmp_path / "x.png").write_bytes(b"x")
+    assert names(scan(tmp_path, recursive=recursive), tmp_path) == ["x.png"]
+    (tmp_path / "x.png").unlink()
+    with pytest.raises(UserError, match="no images"):
+        scan(tmp_path, recursive=recursive)
 
 
 def test_natural_key_orders_mixed_names():
@@ -98,6 +113,20 @@ def test_exif_orientation_turns_upright_but_not_rgb(tmp_path):
     assert (picture.orientation, picture.rgb.size, picture.upright.size) == (6, (64, 48), (48, 64))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+def test_upright_is_pils_transpose(tmp_path, orientation, deep):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = photo(4).convert("L")
+    if deep:  # made anew from its samples, which must not lose the orientation
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    data = saved(image, tmp_path, "x.png", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "x.png"))
+    ours = np.asarray(decode(data).upright)[..., 0]
+    np.testing.assert_array_equal(ours, np.asarray(expected) // (257 if deep else 1))
+
+
 def test_phone_photo_with_embedded_preview_is_not_an_animation(tmp_path):
     data = saved(photo(5), tmp_path, "x.mpo", save_all=True, append_images=[photo(6)])
     assert decode(data).rgb.size == (64, 48)
@@ -141,6 +170,18 @@ def test_decompression_bomb_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UnreadableImageError, match="pixels"):
         decode(data)
+
+
+def test_a_pipe_does_not_hang_the_run(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(UnreadableImageError, match="not a regular file"):
+        read(tmp_path / "x.png")
+
+
+def test_other_formats_are_not_opened_whatever_their_name(tmp_path):
+    # Pillow's EPS reader starts Ghostscript.
+    with pytest.raises(UnreadableImageError, match="not an image"):
+        decode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
 
 
 def test_read_names_empty_files_and_broken_links(tmp_path):

@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from utils.errors import UserError
-from utils.results import check_writable, folder_digest, write_csv, write_json
+from utils.results import folder_digest, write_csv, write_json
 
 
 def test_json_is_rewritten_whole(tmp_path):
@@ -32,10 +31,12 @@ def test_csv_quotes_what_needs_it(tmp_path):
         assert list(csv.reader(file)) == [["one", "two"], ["a,b", 'say "x"'], ["é\n", ""]]
 
 
-def test_an_unwritable_folder_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--results-dir .*cannot be written"):
-        check_writable(tmp_path / "file" / "sub")
+def test_a_name_that_is_no_utf8_leaves_valid_files(tmp_path):
+    name = b"caf\xe9.png".decode(errors="surrogateescape")
+    write_json(tmp_path / "x.json", {name: 1})
+    write_csv(tmp_path / "x.csv", ("image",), [(name,)])
+    assert list(json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))) == [name]
+    assert "caf" in (tmp_path / "x.csv").read_text(encoding="utf-8")
 
 
 def test_folder_digest_is_of_contents_not_of_order():

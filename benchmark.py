@@ -1,0 +1,351 @@
+"""Score methods: aspects x concepts x methods -> results/.
+
+python benchmark.py --evaluation-aspect all --data-root DIR
+python benchmark.py --check --data-root DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.cli import Parser, add_common_flags, run, store_dir
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from evaluation.audit import MethodAudit
+    from evaluation.layout import Task
+    from evaluation.run import Models, Plan, Prompts, Result
+    from extractors.engine import Extraction
+    from metrics.base import Aspect
+    from utils.config import BenchmarkConfig
+
+DATASET = Path(__file__).parent / "dataset"
+ALIASES = {"forggeting": "forgetting"}  # the published spelling
+EXIT_FALSIFIED = 1
+
+
+def make_parser() -> Parser:
+    """Return the argument parser."""
+    parser = Parser(description="Score what unlearning did: forgetting, and what else broke.")
+    parser.add_argument(
+        "--evaluation-aspect",
+        nargs="+",
+        metavar="ASPECT",
+        help="forgetting, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all",
+    )
+    parser.add_argument(
+        "--object",
+        nargs="?",
+        type=boolean,
+        const=True,
+        default=False,
+        metavar="True|False",
+        help="score the images of unrelated prompts (unrelated/) instead of forgot/",
+    )
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of <Concept>/forgot/<METHOD>/... (default: the bundled demo)",
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="reference images; --data-root then holds plain <METHOD>/*.png",
+    )
+    parser.add_argument("--concepts", nargs="+", metavar="X", help="default: all that are there")
+    parser.add_argument("--methods", nargs="+", metavar="X", help="default: all that are there")
+    parser.add_argument("--indicator", help="checker of forgetting (multi_multiC where it can)")
+    parser.add_argument("--preset", metavar="NAME", help="nudenet's labels and threshold (README)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a benchmark.yaml of your own")
+    parser.add_argument(
+        "--compat", choices=["igmu"], help="also what the published scripts would have written"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="audit the images and names only; no model is loaded"
+    )
+    add_common_flags(parser, results_dir="results/benchmark")
+    return parser
+
+
+def boolean(text: str) -> bool:
+    """Parse ``True`` or ``False`` (an argparse type)."""
+    if text.casefold() not in ("true", "false"):
+        raise ArgumentTypeError(f"True or False, not {text}")
+    return text.casefold() == "true"
+
+
+def benchmark(args: Namespace) -> int:
+    """Run the program on parsed arguments and return the exit code.
+
+    Raises:
+        UserError: bad input, or a missing model of an aspect asked for by name.
+    """
+    started = datetime.now(UTC)
+    from evaluation.audit import audit_names
+    from utils.device import check_device
+    from utils.files import check_writable
+
+    aspects = _aspects(args)
+    config = _config(args)
+    check_device(args.device)
+    tasks = _tasks(args, config)
+    prompts = _prompts(config)
+    check_writable(args.results_dir, "--results-dir")
+    audits = [audit for task in tasks for audit in audit_names(task, prompts(task))]
+    if args.check:
+        return _check(args, tasks, audits)
+    return _score(args, tasks, aspects, audits, prompts, started)
+
+
+def _aspects(args: Namespace) -> list[Aspect]:
+    from metrics import ASPECTS
+
+    if not args.evaluation_aspect:
+        if args.check:
+            return []
+        raise UserError(f"name an --evaluation-aspect: {', '.join(ASPECTS)}, or all")
+    names = [ALIASES.get(name, name) for name in args.evaluation_aspect]
+    if "all" in names:
+        names = list(ASPECTS)
+    return [ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names))]
+
+
+def _config(args: Namespace) -> BenchmarkConfig:
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+    from utils.config import load_config
+
+    return load_config(args.config or DATASET / "benchmark.yaml", CHECKERS, ASPECTS)
+
+
+def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
+    from evaluation.layout import find_tasks, plain_task
+
+    if args.reference is None:
+        root = args.data_root or DATASET / "Benchmarking_images_demo"
+        return find_tasks(
+            config, root, concepts=args.concepts, methods=args.methods, unrelated=args.object
+        )
+    if args.data_root is None:
+        raise UserError("--reference needs --data-root, the folder that holds <METHOD>/*.png")
+    if args.concepts and len(args.concepts) > 1:
+        raise UserError("--reference compares folders of one concept; give one with --concepts")
+    concept = args.concepts[0] if args.concepts else None
+    return [
+        plain_task(config, args.data_root, args.reference, concept=concept, methods=args.methods)
+    ]
+
+
+def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
+    """Return a function from a task to its prompts by (i, j); None where it has none."""
+    from utils.prompts import forgot_prompts, load_prompts, unrelated_prompts
+
+    load = cache(load_prompts)
+
+    def prompts(task: Task) -> Prompts | None:
+        if config.prompts is None:
+            return None
+        if task.scope == "unrelated":
+            return unrelated_prompts(load(config.prompts.retain), task.concept) or None
+        return forgot_prompts(load(config.prompts.forgot), task.concept) or None
+
+    return prompts
+
+
+def _check(args: Namespace, tasks: Sequence[Task], audits: Sequence[MethodAudit]) -> int:
+    """Audit alone: print the table, write ``check.json``."""
+    from evaluation.audit import audit_images, render
+    from extractors.engine import extract
+    from extractors.stats import StatsExtractor
+    from extractors.store import FeatureStore
+    from utils.results import write_json
+
+    stats = StatsExtractor()
+    folders = [folder for task in tasks for folder in task.folders]
+    with store_dir(args) as root:
+        extraction = extract(
+            {image: [stats] for folder in folders for image in folder.images},
+            FeatureStore(root),
+            batch_size=256,
+            workers=args.workers,
+            progress=not args.quiet,
+        )
+        audits = audit_images(audits, extraction)
+    print(render(audits))
+    write_json(args.results_dir / "check.json", {"audit": [a.as_json() for a in audits]})
+    return EXIT_FALSIFIED if any(audit.falsifies for audit in audits) else 0
+
+
+def _score(
+    args: Namespace,
+    tasks: Sequence[Task],
+    aspects: Sequence[Aspect],
+    audits: Sequence[MethodAudit],
+    prompts: Callable[[Task], Prompts | None],
+    started: datetime,
+) -> int:
+    from evaluation.audit import audit_images, short
+    from evaluation.output import table, write_results
+    from evaluation.run import plan, score_all, wanted_rows
+    from extractors.engine import extract
+    from extractors.stats import StatsExtractor
+    from extractors.store import FeatureStore
+
+    models = _models(args)
+    planned = plan(tasks, aspects, models, prompts)
+    _insist(planned, aspects, everything="all" in args.evaluation_aspect)
+    if not args.quiet:
+        print(short(audits), file=sys.stderr)
+    images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
+    with store_dir(args) as root:
+        store = FeatureStore(root)
+        extraction = extract(
+            images,
+            store,
+            pairs=pairs,
+            batch_size=args.batch_size,
+            workers=args.workers,
+            progress=not args.quiet,
+        )
+        scored = {cell.task.name for cell in planned.cells}
+        audits = audit_images([a for a in audits if a.task.name in scored], extraction)
+        results = list(
+            score_all(
+                planned.cells,
+                audits,
+                extraction,
+                store,
+                models,
+                prompts,
+                as_published=args.compat is not None,
+            )
+        )
+    print(table(results))
+    write_results(
+        args.results_dir,
+        results,
+        _manifest(args, tasks, planned, models, extraction, results, started),
+    )
+    if args.compat:
+        _compat(args, results)
+    _report_skipped(planned)
+    if not args.quiet:
+        print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
+    return 0
+
+
+def _models(args: Namespace) -> Models:
+    from checkers import CHECKERS, CheckerOptions
+    from evaluation.run import Models
+    from utils.weights import default_cache_dir
+
+    indicator = CHECKERS.canonical(args.indicator) if args.indicator else None
+    options = CheckerOptions(
+        cache_dir=args.cache_dir or default_cache_dir(),
+        weights_dir=args.weights_dir,
+        models=dict(args.model),
+        device=args.device,
+        precision=args.precision,
+        preset=args.preset,
+    )
+    return Models(options, indicator)
+
+
+def _insist(planned: Plan, aspects: Sequence[Aspect], *, everything: bool) -> None:
+    """An aspect asked for by name must be scored somewhere; of ``all``, at least one."""
+    scored = {cell.aspect.name for cell in planned.cells}
+    if everything and scored:
+        return
+    for aspect in aspects:
+        if aspect.name not in scored:
+            reason = next(why for name, _, why in planned.skipped if name == aspect.name)
+            raise UserError(f"{aspect.name}: {reason}")
+
+
+def _report_skipped(planned: Plan) -> None:
+    if planned.skipped:
+        print("\nnot scored:")
+    for aspect, concept, reason in planned.skipped:
+        print(f"  {aspect}{f' of {concept}' if concept else ''}: {reason}")
+
+
+def _manifest(
+    args: Namespace,
+    tasks: Sequence[Task],
+    planned: Plan,
+    models: Models,
+    extraction: Extraction,
+    results: Sequence[Result],
+    started: datetime,
+) -> dict[str, Any]:
+    from evaluation.output import metric_name
+    from utils.device import used_device
+    from utils.results import folder_digest, manifest
+
+    checkers = {cell.task.name: cell.checker for cell in planned.cells if cell.checker}
+    used = {e.name: e for e in models.used(planned.cells)}
+    document = manifest(
+        started=started,
+        device=used_device(args.device),
+        models={name: extractor.provenance for name, extractor in used.items()},
+        folders={
+            str(folder.folder): folder_digest(
+                (folder.name(image), extraction.records[image].digest)
+                for image in folder.images
+                if image in extraction.records
+            )
+            for task in tasks
+            for folder in task.folders
+        },
+    )
+    return document | {
+        "checkers": {name: checker.provenance for name, checker in checkers.items()},
+        "metrics": sorted({metric_name(r, s) for r in results for s in r.scores}),
+        "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
+        "not_scored": [
+            {"aspect": aspect, "concept": concept, "reason": reason}
+            for aspect, concept, reason in planned.skipped
+        ],
+    }
+
+
+def _compat(args: Namespace, results: Sequence[Result]) -> None:
+    """Write and show what the published scripts would have written, beside the right values."""
+    from tabulate import tabulate
+
+    from utils.results import write_json
+
+    rows = [
+        {
+            "concept": result.cell.task.name,
+            "method": result.method.method.folder,
+            "metric": result.scores[0].metric,
+            "value": result.scores[0].value,
+            "published": result.published,
+            "difference": result.published - result.scores[0].value,
+        }
+        for result in results
+        if result.published is not None and result.scores[0].value is not None
+    ]
+    write_json(args.results_dir / "compat_igmu.json", {"igmu": rows})
+    print("\nas the published scripts would have it\n")
+    body = [[f"{v:.6g}" if isinstance(v, float) else v for v in row.values()] for row in rows]
+    header = list(rows[0]) if rows else []
+    print(tabulate(body, header, disable_numparse=True))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run(make_parser(), benchmark, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""What could falsify a score, found before any model is loaded.
+
+The names and counts need no image; sizes, brightness and contents come from the ``stats``
+extractor, which decodes but runs no network, so the benchmark gets them from its one decode.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evaluation.layout import MethodFolder, Task
+from extractors.engine import Extraction
+from extractors.stats import is_constant
+from metrics.fid import MINIMUM
+from utils.prompts import parse_name
+
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found in a method's folder.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        names: the images, by path below the folder (or the prompts).
+    """
+
+    kind: str
+    names: Sequence[str]
+
+
+# What each kind is, and whether it falsifies a score (exit code 1 of --check).
+KINDS: Mapping[str, tuple[str, bool]] = {
+    "unreadable": ("unreadable files", True),
+    "truncated": ("files cut short", True),
+    "black": ("all-black images, the mark of a safety filter", True),
+    "constant": ("images of one grey level", True),
+    "missing": ("images of the reference without a counterpart", True),
+    "surplus": ("images without a counterpart in the reference", True),
+    "ambiguous": ("images that differ in extension only", True),
+    "duplicate": ("copies of another image of the method", True),
+    "misnamed": ("names that are not {i}_{j}_{k}", True),
+    "no_prompt": ("names without a prompt", True),
+    "copied": ("copies of an image of another method", False),
+    "odd_size": ("images of another size than most", False),
+    "few": (f"fewer than {MINIMUM} images: FID is mostly bias", False),
+}
+
+
+@dataclass(frozen=True)
+class MethodAudit:
+    """The findings of one method for one concept."""
+
+    task: Task
+    method: MethodFolder
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def falsifies(self) -> bool:
+        """Whether a finding makes a score wrong or stand for something else."""
+        return any(KINDS[finding.kind][1] for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """The audit's entry in ``check.json``."""
+        return {
+            "concept": self.task.name,
+            "method": self.method.method.folder,
+            "folder": str(self.method.folder),
+            "images": len(self.method.images),
+            **{kind: [] for kind in KINDS},
+            **{finding.kind: list(finding.names) for finding in self.findings},
+        }
+
+
+def audit_names(task: Task, prompts: Mapping[str, Any] | None) -> list[MethodAudit]:
+    """Audit what needs no image: pairs, file names, prompts, counts.
+
+    Args:
+        prompts: (i, j) -> prompt of the task's concept and scope; None where it has no prompts.
+    """
+    return [
+        MethodAudit(task, method, _named_findings(task, method, prompts)) for method in task.methods
+    ]
+
+
+def _named_findings(
+    task: Task, method: MethodFolder, prompts: Mapping[str, Any] | None
+) -> list[Finding]:
+    pairing = task.pairing(method)
+    found = {
+        "missing": pairing.missing,
+        "surplus": pairing.surplus if task.reference else [],
+        "ambiguous": pairing.ambiguous,
+        "few": [str(len(method.images))] if len(method.images) < MINIMUM else [],
+    }
+    if prompts is not None:
+        names = [method.name(image) for image in method.images]
+        parsed = {name: parse_name(name.rsplit("/")[-1].rsplit(".")[0]) for name in names}
+        found["misnamed"] = [name for name, ijk in parsed.items() if ijk is None]
+        found["no_prompt"] = [n for n, ijk in parsed.items() if ijk and ijk[:2] not in prompts]
+    return [Finding(kind, names) for kind, names in found.items() if names]
+
+
+def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[MethodAudit]:
+    """Add what the decoded images show. ``extraction`` has the ``stats`` rows of all of them."""
+    folders: dict[str, set[MethodFolder]] = {}
+    digests = {path: record.digest for path, record in extraction.records.items()}
+    for audit in audits:
+        for image in audit.method.images:
+            folders.setdefault(digests[image], set()).add(id(audit.method))
+    return [
+        MethodAudit(
+            audit.task,
+            audit.method,
+            audit.findings + _image_findings(audit.method, extraction, folders),
+        )
+        for audit in audits
+    ]
+
+
+def _image_findings(
+    method: MethodFolder, extraction: Extraction, folders: Mapping[str, set[int]]
+) -> list[Finding]:
+    good = [image for image in method.images if not extraction.error(image, "stats")]
+    digests = [extraction.records[image].digest for image in good]
+    stats = np.asarray(extraction.tables["stats"].get(digests)).reshape(-1, 4)
+    names = np.array([method.name(image) for image in good], dtype=object)
+    size, brightest = stats[:, :2], stats[:, 3]
+    constant = is_constant(stats)
+    common = Counter(map(tuple, size.tolist())).most_common(1)
+    odd = (size != np.array(common[0][0])).any(axis=1) if common else constant
+    first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
+    again = np.array([first[digest] != i for i, digest in enumerate(digests)], dtype=bool)
+    copied = np.array([len(folders[digest]) > 1 for digest in digests], dtype=bool)
+    errors = [
+        f"{method.name(p)}: {e}" for p in method.images if (e := extraction.error(p, "stats"))
+    ]
+    found = {
+        "unreadable": [error for error in errors if "truncated" not in error],
+        "truncated": [error for error in errors if "truncated" in error],
+        "black": names[constant & (brightest == 0)].tolist(),
+        "constant": names[constant & (brightest > 0)].tolist(),
+        "duplicate": names[again].tolist(),
+        "copied": names[copied].tolist(),
+        "odd_size": names[odd].tolist(),
+    }
+    return [Finding(kind, names) for kind, names in found.items() if names]
+
+
+def render(audits: Sequence[MethodAudit]) -> str:
+    """Return the audit as a table, a row a method, with what was found named below."""
+    from tabulate import tabulate
+
+    columns = [kind for kind in KINDS if any(f.kind == kind for a in audits for f in a.findings)]
+    body = [
+        [audit.task.name, audit.method.method.folder, len(audit.method.images)]
+        + [len({f.kind: f.names for f in audit.findings}.get(kind, ())) or "" for kind in columns]
+        for audit in audits
+    ]
+    text = tabulate(body, ["concept", "method", "images", *columns], disable_numparse=True)
+    meaning = [
+        f"{kind}: {KINDS[kind][0]}{'' if KINDS[kind][1] else ' (a warning)'}" for kind in columns
+    ]
+    named = [
+        f"{audit.task.name} {audit.method.method.folder}: {f.kind}: {shown(f.names)}"
+        for audit in audits
+        for f in audit.findings
+        if KINDS[f.kind][1]
+    ]
+    return "\n\n".join("\n".join(part) for part in ([text], meaning, named) if part)
+
+
+def short(audits: Sequence[MethodAudit]) -> str:
+    """Return the audit in a few lines: only what falsifies."""
+    bad = [
+        f"check: {audit.task.name} {audit.method.method.folder}: {f.kind}: {shown(f.names)}"
+        for audit in audits
+        for f in audit.findings
+        if KINDS[f.kind][1]
+    ]
+    images = sum(len(audit.method.images) for audit in audits)
+    return "\n".join([f"check: {len(audits)} method folders, {images} images", *bad])
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return the first names and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

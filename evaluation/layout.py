@@ -1,0 +1,195 @@
+"""What lies where: concepts, methods, references and pairs, found on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.config import BenchmarkConfig, Concept, Method
+from utils.errors import UserError, did_you_mean
+from utils.files import check_folder
+from utils.images import Pairing, natural_key, pair, scan
+from utils.name_to_id import match
+
+ORIGINAL = "ORG"  # the folder of the original model
+
+
+@dataclass(frozen=True)
+class MethodFolder:
+    """The images of one method for one concept."""
+
+    method: Method
+    folder: Path
+    images: list[Path]
+
+    def name(self, image: Path) -> str:
+        """The path of an image below the folder: what pairs and prompts go by."""
+        return image.relative_to(self.folder).as_posix()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One concept in one scope, with the methods to score.
+
+    Attributes:
+        concept: from the configuration.
+        scope: ``forgot`` (prompts of the concept) or ``unrelated``.
+        methods: the original model first.
+        reference: what methods are compared with; None where there is none.
+        notes: what a reader must know, such as a reference that stands in for another.
+    """
+
+    concept: Concept
+    scope: str
+    methods: list[MethodFolder]
+    reference: MethodFolder | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """For messages: the concept, and the scope where it is not the usual one."""
+        return self.concept.name if self.scope == "forgot" else f"{self.concept.name} (unrelated)"
+
+    @property
+    def folders(self) -> list[MethodFolder]:
+        """The methods' folders and the reference's."""
+        return self.methods + ([self.reference] if self.reference else [])
+
+    def pairing(self, method: MethodFolder) -> Pairing:
+        """Pair a method's images with the reference's."""
+        if self.reference is None:
+            return Pairing([], [], [], [])
+        reference = self.reference
+        return pair(reference.folder, reference.images, method.folder, method.images)
+
+
+def find_tasks(
+    config: BenchmarkConfig,
+    root: Path,
+    *,
+    concepts: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    unrelated: bool = False,
+) -> list[Task]:
+    """Find the concepts of ``config`` under ``root``, in the published layout.
+
+    Args:
+        concepts: names to score; those whose folder is there when None.
+        methods: folder or proper names; every folder when None.
+        unrelated: score ``unrelated/`` instead of ``forgot/``.
+
+    Raises:
+        UserError: a name that is not there, or nothing to score.
+    """
+    check_folder(root, "--data-root")
+    chosen = [_named(config, name) for name in concepts] if concepts else list(config.concepts)
+    tasks = []
+    for concept in (config.concepts[name] for name in chosen):
+        below = concept.unrelated if unrelated else concept.forgot
+        if below is None or not (root / below).is_dir():
+            if concepts:
+                where = root / below if below else f"{concept.name} in {config.path}: no unrelated"
+                raise UserError(f"{where}: no such folder (concept {concept.name})")
+            continue
+        tasks.append(_task(config, root, concept, methods, unrelated))
+    if not tasks:
+        known = ", ".join(sorted({Path(c.forgot).parts[0] for c in config.concepts.values()}))
+        raise UserError(
+            f"{root}: no folder of a known concept ({known}); name the layout in a YAML file "
+            "(--config), or score plain method folders with --reference DIR"
+        )
+    return tasks
+
+
+def plain_task(
+    config: BenchmarkConfig,
+    root: Path,
+    reference: Path,
+    *,
+    concept: str | None = None,
+    methods: Sequence[str] | None = None,
+) -> Task:
+    """Take ``root/<METHOD>/*.png`` and a reference folder, without a configuration.
+
+    Args:
+        concept: a concept of the configuration, for its checkers and prompts; without one only
+            aspects that need neither can be scored.
+    """
+    check_folder(root, "--data-root")
+    about = (
+        config.concepts[_named(config, concept)]
+        if concept
+        else Concept(root.resolve().name, "object", ".")
+    )
+    found = [
+        folder
+        for folder in _method_folders(config, root, methods)
+        if folder.folder.resolve() != reference.resolve()
+    ]
+    return Task(about, "forgot", found, _folder(Method(ORIGINAL, "reference"), reference))
+
+
+def _named(config: BenchmarkConfig, name: str) -> str:
+    also = {Path(concept.forgot).parts[0]: key for key, concept in config.concepts.items()}
+    known = {**also, **{key: key for key in config.concepts}}
+    found = match(name, known)
+    if found is None:
+        hint = did_you_mean(name, known)
+        raise UserError(
+            f"no concept {name}{hint}; {config.path.name} has {', '.join(config.concepts)}"
+        )
+    return known[found]
+
+
+def _task(
+    config: BenchmarkConfig,
+    root: Path,
+    concept: Concept,
+    methods: Sequence[str] | None,
+    unrelated: bool,
+) -> Task:
+    below = concept.unrelated if unrelated else concept.forgot
+    folders = _method_folders(config, root / below, methods)
+    if unrelated:
+        wanted = [root / below / ORIGINAL]
+    else:
+        wanted = [root / concept.remove_word / ORIGINAL] if concept.remove_word else []
+        if concept.reference_fallback:
+            wanted.append((root / concept.forgot).parent / concept.reference_fallback)
+    reference = next((folder for folder in wanted if folder.is_dir()), None)
+    notes: tuple[str, ...] = ()
+    if reference is None and wanted:
+        notes = (f"no reference: {wanted[0]} is not there",)
+    elif reference is not None and reference != wanted[0]:
+        notes = (f"reference is {reference}, as {wanted[0]} is not there",)
+    found = None if reference is None else _folder(Method(ORIGINAL, "reference"), reference)
+    return Task(concept, "unrelated" if unrelated else "forgot", folders, found, notes)
+
+
+def _method_folders(
+    config: BenchmarkConfig, root: Path, methods: Sequence[str] | None
+) -> list[MethodFolder]:
+    """The method folders below ``root``: the original first, then as configured, then by name."""
+    listed = {method.folder: method for method in config.methods}
+    order = {folder: position for position, folder in enumerate([ORIGINAL, *listed])}
+    there = sorted(
+        (path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        key=lambda name: (order.get(name, len(order)), natural_key(name)),
+    )
+    if methods:
+        titles = {listed[name].name: name for name in there if name in listed}
+        known = {**titles, **{name: name for name in there}}
+        for name in methods:
+            if match(name, known) is None:
+                hint = did_you_mean(name, known)
+                raise UserError(f"{root}: no method {name}{hint}; there are {', '.join(there)}")
+        chosen = {known[match(name, known)] for name in methods}
+        there = [name for name in there if name in chosen]
+    if not there:
+        raise UserError(f"{root}: no method folders in it")
+    return [_folder(listed.get(name, Method(name, name)), root / name) for name in there]
+
+
+def _folder(method: Method, folder: Path) -> MethodFolder:
+    return MethodFolder(method, folder, scan(folder, recursive=True))

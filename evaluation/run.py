@@ -1,0 +1,306 @@
+"""Run aspects over tasks: which models are to be had, one pass over the images, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from utils.prompts import parse_name, without_words
+
+from checkers import CHECKERS, Checker, CheckerOptions
+from evaluation.audit import KINDS, MethodAudit, shown
+from evaluation.layout import MethodFolder, Task
+from extractors import EXTRACTORS
+from extractors.base import Extractor, PairExtractor, pair_key
+from extractors.clip_text import ClipText
+from extractors.engine import Extraction, Pair
+from extractors.store import FeatureStore
+from metrics.base import Aspect, PairRows, Rows, Score
+from utils.errors import UserError
+
+# The names of prompt words that the published CSDR removes, each from a copy of the prompt.
+PUBLISHED_WORDS = (
+    "naked",
+    "nude",
+    " with Van Gogh style",
+    "Church",
+    "church",
+    "Parachute",
+    "parachute",
+)
+Prompts = Mapping[tuple[int, int], str]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Extractors and checkers, made once; a model is loaded by its first forward pass.
+
+    Attributes:
+        options: the user's model options.
+        indicator: the checker asked for; None for the first that covers a concept.
+    """
+
+    options: CheckerOptions
+    indicator: str | None = None
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def extractor(self, name: str) -> Extractor | PairExtractor:
+        """Return an extractor.
+
+        Raises:
+            UserError: its model is not to be had.
+        """
+        if name not in self._made:
+            kind = EXTRACTORS[name]
+            self._made[name] = self.options.extractor(kind)
+        return self._made[name]
+
+    def checker(self, task: Task) -> Checker:
+        """Return the checker of a task's concept.
+
+        Raises:
+            UserError: none covers the concept, or its model is not to be had.
+        """
+        covered = task.concept.checkers
+        names = [self.indicator] if self.indicator else [n for n in CHECKERS if n in covered]
+        preferred = "multi_multiC" if "multi_multiC" in names else next(iter(names), None)
+        if preferred is None or preferred not in covered:
+            raise UserError(f"no checker of {task.concept.name} ({preferred or 'none configured'})")
+        slot = f"{preferred}/{task.concept.name}"
+        if slot not in self._made:
+            kind = CHECKERS[preferred]
+            self._made[slot] = kind.create(kind.concepts()[covered[preferred]], self.options)
+        return self._made[slot]
+
+    def used(self, cells: Sequence[Cell]) -> list[Extractor | PairExtractor]:
+        """Return the extractors that cells need."""
+        names = dict.fromkeys(
+            name
+            for cell in cells
+            for name in (*cell.aspect.image_extractors, *cell.aspect.pair_extractors)
+        )
+        own = [cell.checker.extractor for cell in cells if cell.checker]
+        return [self.extractor(name) for name in names] + own
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One aspect to compute for one task."""
+
+    task: Task
+    aspect: Aspect
+    checker: Checker | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can be scored, and what not and why.
+
+    Attributes:
+        cells: in the order of tasks and aspects.
+        skipped: (aspect, concept or "", reason).
+    """
+
+    cells: list[Cell]
+    skipped: list[tuple[str, str, str]]
+
+
+def plan(
+    tasks: Sequence[Task],
+    aspects: Sequence[Aspect],
+    models: Models,
+    prompts: Callable[[Task], Prompts | None],
+) -> Plan:
+    """Decide what can be scored with the models that are to be had."""
+    cells, skipped = [], []
+    for aspect in aspects:
+        if aspect.uses_prompts and not any(prompts(task) for task in tasks):
+            skipped.append((aspect.name, "", "there are no prompts of these concepts"))
+            continue
+        try:
+            for name in (*aspect.image_extractors, *aspect.pair_extractors):
+                models.extractor(name)
+        except UserError as error:
+            skipped.append((aspect.name, "", str(error)))
+            continue
+        for task in tasks:
+            try:
+                _check_defined(task, aspect, prompts(task))
+                checker = models.checker(task) if aspect.name == "forgetting" else None
+                cells.append(Cell(task, aspect, checker))
+            except UserError as error:
+                skipped.append((aspect.name, task.name, str(error)))
+    return Plan(cells, skipped)
+
+
+def _check_defined(task: Task, aspect: Aspect, prompts: Prompts | None) -> None:
+    if task.scope not in aspect.scopes:
+        raise UserError(f"{aspect.name} is not defined on {task.scope} images")
+    if aspect.uses_reference and task.reference is None:
+        raise UserError(next(iter(task.notes), "there is no reference folder"))
+    if aspect.uses_prompts:
+        _check_prompts(task, prompts)
+
+
+def _check_prompts(task: Task, prompts: Prompts | None) -> None:
+    if prompts is None:
+        raise UserError("there are no prompts of this concept")
+    for method in task.methods:
+        names = [method.name(candidate) for _, candidate in task.pairing(method).pairs]
+        lost = [n for n in names if (parse_name(Path(n).stem) or (None,) * 3)[:2] not in prompts]
+        if lost:
+            raise UserError(
+                f"{len(lost)} images of {method.folder} have no prompt ({shown(lost)}); names are "
+                "{i}_{j}_{k}: prompt class, prompt, sample"
+            )
+
+
+def wanted_rows(
+    cells: Sequence[Cell], models: Models, stats: Extractor
+) -> tuple[dict[Path, list[Extractor]], dict[Pair, list[PairExtractor]]]:
+    """Return the extractors wanted of every image and of every pair."""
+    images: dict[Path, dict[str, Extractor]] = {}
+    pairs: dict[Pair, dict[str, PairExtractor]] = {}
+    for cell in cells:
+        aspect, task = cell.aspect, cell.task
+        own = [models.extractor(name) for name in aspect.image_extractors]
+        if cell.checker:
+            own.append(cell.checker.extractor)
+        folders = list(task.methods)
+        if aspect.uses_reference:
+            folders.append(task.reference)
+        for folder in folders:
+            for image in folder.images:
+                images.setdefault(image, {stats.name: stats}).update({e.name: e for e in own})
+        for method in task.methods:
+            for name in aspect.pair_extractors:
+                for pair in task.pairing(method).pairs:
+                    pairs.setdefault(pair, {})[name] = models.extractor(name)
+    return (
+        {image: list(several.values()) for image, several in images.items()},
+        {pair: list(several.values()) for pair, several in pairs.items()},
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """The scores of one aspect for one method of one task."""
+
+    cell: Cell
+    method: MethodFolder
+    scores: list[Score]
+    published: float | None = None  # what the published script prints, where asked for
+
+
+def score_all(
+    cells: Sequence[Cell],
+    audits: Sequence[MethodAudit],
+    extraction: Extraction,
+    store: FeatureStore,
+    models: Models,
+    prompts: Callable[[Task], Prompts | None],
+    *,
+    as_published: bool = False,
+) -> Iterator[Result]:
+    """Yield the scores of every method for every cell."""
+    warnings = {id(audit.method): _warnings(audit) for audit in audits}
+    for cell in cells:
+        for method in cell.task.methods:
+            data = _StoredData(cell, method, extraction, store, models, prompts(cell.task))
+            about = warnings[id(method)] + cell.task.notes * cell.aspect.uses_reference
+            scores = cell.aspect.score(data)
+            scores = [score.warn(*about, *data.warnings) for score in scores]
+            published = cell.aspect.as_published(data) if as_published else None
+            yield Result(cell, method, scores, published)
+
+
+def _warnings(audit: MethodAudit) -> tuple[str, ...]:
+    return tuple(
+        f"{finding.kind}: {shown(finding.names)}"
+        for finding in audit.findings
+        if KINDS[finding.kind][1] and finding.kind not in ("misnamed", "no_prompt")
+    )
+
+
+@dataclass(frozen=True)
+class _StoredData:
+    """``MethodData`` from the rows in the store."""
+
+    cell: Cell
+    method: MethodFolder
+    extraction: Extraction
+    store: FeatureStore
+    models: Models
+    prompts: Prompts | None
+    warnings: list[str] = field(default_factory=list)  # found while scoring
+
+    def images(self, extractor: str) -> Rows:
+        return self._rows(self.method, extractor)
+
+    def reference(self, extractor: str) -> Rows:
+        return self._rows(self.cell.task.reference, extractor)
+
+    def pairs(self, extractor: str) -> Rows:
+        good = [p for p in self._pairs if not self.extraction.pair_error(p, extractor)]
+        keys = [pair_key(*map(self._digest, pair)) for pair in good]
+        table = self.extraction.tables[extractor]
+        return Rows([self.method.name(pair[1]) for pair in good], table.get(keys))
+
+    def both(self, extractor: str) -> PairRows:
+        good = [p for p in self._pairs if not any(self._error(i, extractor) for i in p)]
+        table = self.extraction.tables[extractor]
+        return PairRows(
+            [self.method.name(pair[1]) for pair in good],
+            table.get([self._digest(reference) for reference, _ in good]),
+            table.get([self._digest(candidate) for _, candidate in good]),
+        )
+
+    def texts(self, names: Sequence[str], *, as_published: bool = False) -> np.ndarray:
+        clip = ClipText(self.models.extractor("clip_score"))
+        prompts = [self._prompt(name) for name in names]
+        if as_published:
+            texts = ["".join(p.replace(word, "") for word in PUBLISHED_WORDS) for p in prompts]
+            return clip.embed(texts, self.store, keep_end=False)
+        words = self.cell.task.concept.words if self.cell.task.scope == "forgot" else ()
+        texts = [without_words(prompt, words) for prompt in prompts]
+        cut = clip.truncated(texts, self.store)
+        if cut:
+            self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")
+        return clip.embed(texts, self.store)
+
+    def decisions(self) -> tuple[Sequence[str], np.ndarray]:
+        checker = self.cell.checker
+        good = self._good(self.method, checker.extractor.name)
+        digests = [self._digest(image) for image in good]
+        table = self.extraction.tables[checker.extractor.name]
+        present = checker.decide(digests, table, self.store).present
+        return [self.method.name(image) for image in good], present
+
+    def category(self, name: str) -> str:
+        return name.split("/")[0] if self.cell.task.scope == "unrelated" else ""
+
+    @cached_property
+    def _pairs(self) -> list[Pair]:
+        return self.cell.task.pairing(self.method).pairs
+
+    def _rows(self, folder: MethodFolder, extractor: str) -> Rows:
+        good = self._good(folder, extractor)
+        values = self.extraction.tables[extractor].get([self._digest(image) for image in good])
+        return Rows([folder.name(image) for image in good], values)
+
+    def _good(self, folder: MethodFolder, extractor: str) -> list[Path]:
+        return [image for image in folder.images if not self._error(image, extractor)]
+
+    def _error(self, image: Path, extractor: str) -> str | None:
+        return self.extraction.error(image, extractor)
+
+    def _digest(self, image: Path) -> str:
+        return self.extraction.records[image].digest
+
+    def _prompt(self, name: str) -> str:
+        i, j, _ = parse_name(Path(name).stem)
+        return self.prompts[i, j]

@@ -1,0 +1,133 @@
+"""What a score is, and what an aspect is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number about one method.
+
+    Attributes:
+        metric: its name, for example ``fid``.
+        value: None when it is not defined; ``warnings`` then say why.
+        n: images or pairs it is of.
+        unit: ``""``, ``"%"`` or ``"dB"``; rates without unit are in [0, 1].
+        higher_is_better: None where neither direction is.
+        ci_low, ci_high: 95% interval, None where there is none.
+        warnings: what a reader of the number must know.
+        per_image: value of each image or pair, by path below the method's folder.
+    """
+
+    metric: str
+    value: float | None
+    n: int
+    unit: str = ""
+    higher_is_better: bool | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    warnings: tuple[str, ...] = ()
+    per_image: Mapping[str, float] = field(default_factory=dict)
+
+    def warn(self, *warnings: str) -> Score:
+        """Return the score with further warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of images that have them: ``values[i]`` is of the image (or pair) ``names[i]``."""
+
+    names: Sequence[str]
+    values: Any
+
+
+@dataclass(frozen=True)
+class PairRows:
+    """Rows of both images of each pair that has them."""
+
+    names: Sequence[str]
+    reference: np.ndarray
+    candidate: np.ndarray
+
+
+class MethodData(Protocol):
+    """The rows of one method's images, of its reference's and of its pairs."""
+
+    def images(self, extractor: str) -> Rows:
+        """Rows of the method's images."""
+
+    def reference(self, extractor: str) -> Rows:
+        """Rows of the reference images."""
+
+    def pairs(self, extractor: str) -> Rows:
+        """Rows of a pair extractor."""
+
+    def both(self, extractor: str) -> PairRows:
+        """Rows of an image extractor for both images of each pair."""
+
+    def texts(self, names: Sequence[str], *, as_published: bool = False) -> np.ndarray:
+        """Text embedding of the prompt of each named image, without the concept's words.
+
+        Args:
+            as_published: the published scripts' text instead: seven joined copies, cut at 77
+                tokens without the end token.
+        """
+
+    def decisions(self) -> tuple[Sequence[str], np.ndarray]:
+        """Names and presence decisions (bool) of the method's images."""
+
+    def category(self, name: str) -> str:
+        """The category an image belongs to; ``""`` where there are none."""
+
+
+class Aspect(Protocol):
+    """What one ``--evaluation-aspect`` computes.
+
+    Attributes:
+        name: as on the command line.
+        image_extractors: extractors of every image, references included if ``uses_reference``.
+        pair_extractors: extractors of every pair.
+        uses_reference: the score compares with the reference folder.
+        uses_prompts: the score needs the prompt of each image.
+        scopes: what it is defined on: ``forgot``, ``unrelated`` or both.
+    """
+
+    name: str
+    image_extractors: tuple[str, ...]
+    pair_extractors: tuple[str, ...]
+    uses_reference: bool
+    uses_prompts: bool
+    scopes: tuple[str, ...]
+
+    def score(self, data: MethodData) -> list[Score]:
+        """Return the aspect's scores of one method; the first is the one it is known for."""
+
+    def as_published(self, data: MethodData) -> float | None:
+        """Return what the published script prints for the first score; None if it has none."""
+
+
+def mean_by_category(values: Rows, data: MethodData) -> float | None:
+    """Mean over categories of the means in each; the plain mean where there is one category."""
+    groups: dict[str, list[float]] = {}
+    for name, value in zip(values.names, values.values, strict=True):
+        groups.setdefault(data.category(name), []).append(float(value))
+    return float(np.mean([np.mean(group) for group in groups.values()])) if groups else None
+
+
+def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) -> Score:
+    """Return the score that is a mean over pairs (over categories of means, where there are).
+
+    Args:
+        about: further fields of the score.
+    """
+    per_image = {n: float(v) for n, v in zip(values.names, values.values, strict=True)}
+    score = Score(
+        metric, mean_by_category(values, data), len(per_image), per_image=per_image, **about
+    )
+    return score if per_image else score.warn("no pair could be compared")

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from cleanfid.fid import frechet_distance as cleanfid_distance
+from pytorch_fid.fid_score import calculate_frechet_distance
+from torch_fidelity.metric_kid import kernel_mmd
+
+from metrics.fid import Fid, frechet_distance, kernel_distance
+from tests.metrics.data import Data
+
+
+def features(seed, n, d=64):
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(d, d)) / np.sqrt(d)
+    return np.maximum(rng.normal(seed * 0.1, 1, (n, d)) @ mixing, 0).astype(np.float32)
+
+
+def statistics(x):
+    return np.mean(x, axis=0), np.cov(x, rowvar=False)
+
+
+@pytest.mark.parametrize(("n", "m"), [(500, 400), (70, 900), (65, 65)])
+@pytest.mark.parametrize("reference", [calculate_frechet_distance, cleanfid_distance])
+def test_fid_is_that_of_the_reference_libraries(n, m, reference):
+    # ddof, the trace term or the mean's dtype could each be off.
+    x, y = features(1, n), features(2, m)
+    expected = reference(*statistics(x), *statistics(y))
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(5, 5), (11, 40), (40, 200)])
+def test_fid_of_few_images_is_exact_where_the_matrix_root_is_not(n, m):
+    # Singular covariances: the closed form by eigenvalues of the small Gram matrix, by hand.
+    x, y = features(3, n).astype(float), features(4, m).astype(float)
+    a, b = x - x.mean(0), y - y.mean(0)
+    gram = (a @ b.T) @ (b @ a.T) / ((n - 1) * (m - 1))
+    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0)).sum()
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() - 2 * trace
+    expected += np.trace(np.cov(x.T)) + np.trace(np.cov(y.T))
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-6)
+
+
+def test_fid_of_a_set_with_itself_is_zero_and_of_a_shift_its_square():
+    x = features(5, 100)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+    assert frechet_distance(x, x + 1) == pytest.approx(64, rel=1e-5)
+
+
+def loops(x, y):
+    """KID by the definition, pair by pair."""
+
+    def k(a, b):
+        return (float(a @ b) / len(a) + 1) ** 3
+
+    x, y = x.astype(float), y.astype(float)
+    n, m = len(x), len(y)
+    xx = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    yy = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    return xx + yy - 2 * sum(k(a, b) for a in x for b in y) / (n * m)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (12, 9)])
+def test_kid_is_the_unbiased_estimate_on_all_samples(n, m):
+    x, y = features(6, n), features(7, m)
+    assert kernel_distance(x, y) == pytest.approx(loops(x, y), abs=1e-9)
+
+
+def test_kid_is_that_of_torch_fidelity_on_the_whole_set():
+    x, y = features(8, 200).astype(float), features(9, 200).astype(float)
+    expected = kernel_mmd(x, y, verbose=False)
+    assert kernel_distance(x, y) == pytest.approx(expected, abs=1e-6)
+
+
+def test_pieces_do_not_change_kid(monkeypatch):
+    x, y = features(1, 3000, 16), features(2, 2500, 16)
+    whole = ((x.astype(float) @ y.T.astype(float)) / 16 + 1) ** 3
+    import metrics.fid
+
+    assert metrics.fid._kernel_sum(x.astype(float), y.astype(float)) == pytest.approx(whole.sum())
+
+
+def test_too_few_images_are_warned_about_or_have_no_score():
+    few = Fid().score(Data(images=features(1, 5), reference=features(2, 5)))
+    assert "2048" in few[0].warnings[0]
+    none = Fid().score(Data(images=features(1, 1), reference=features(2, 5)))
+    assert [score.value for score in none] == [None, None]
+    assert "needs 2 images" in none[0].warnings[0]

@@ -1,0 +1,31 @@
+import pytest
+
+from metrics.yolo import Yolo
+from tests.metrics.data import Data
+
+
+def box(label, score):
+    return {"label": label, "score": score, "x": 0, "y": 0, "w": 1, "h": 1}
+
+
+def test_an_image_counts_once_when_a_person_is_sure_enough():
+    rows = [
+        [box("person", 0.9), box("person", 0.8)],
+        [box("person", 0.5)],  # ultralytics keeps scores above conf, not at it
+        [box("dog", 0.9)],
+        [],
+    ]
+    (score,) = Yolo().score(Data(images=rows))
+    assert (score.value, score.n, score.unit) == (25, 4, "%")
+    assert score.ci_low < 25 < score.ci_high
+    assert list(score.per_image.values()) == [1, 0, 0, 0]
+
+
+def test_no_image_is_no_score():
+    (score,) = Yolo().score(Data(images=[]))
+    assert score.value is None
+
+
+def test_the_published_value_is_rounded():
+    rows = [[box("person", 0.9)], [], []]
+    assert Yolo().as_published(Data(images=rows)) == pytest.approx(33.33)

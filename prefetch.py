@@ -29,8 +29,9 @@ def _models(cache_dir: Path) -> Iterator[tuple[str, Callable[[], Path]]]:
     for layout in HEADS:
         yield f"head {layout}", lambda layout=layout: find_head(layout, None, cache_dir)
     for name in EXTRACTORS:
-        kind = EXTRACTORS[name]
-        yield f"model {name}", lambda kind=kind: Path(kind().provenance["path"])
+        if name not in ("pixels", "stats"):  # these have no model
+            kind = EXTRACTORS[name]
+            yield f"model {name}", lambda kind=kind: Path(kind().provenance["path"])
 
 
 def prefetch(args: Namespace) -> int:

@@ -179,20 +179,20 @@ def _write_images(path: Path, results: Sequence[Result]) -> None:
 
 
 def _merged_manifest(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The run's manifest under each of its metrics' names; earlier runs keep their others."""
-    earlier: dict[str, Any] = {}
+    """This run's manifest; ``earlier`` holds those of runs whose other metrics still stand."""
+    before: list[dict[str, Any]] = []
     if path.is_file():
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8")).get("runs", {})
-        except (ValueError, AttributeError):
-            earlier = {}  # not ours
-    metrics = manifest["metrics"]
-    kept = {
-        started: run | {"metrics": left}
-        for started, run in earlier.items()
-        if (left := [m for m in run.get("metrics", []) if m not in metrics])
-    }
-    return {**manifest, "runs": {**kept, manifest["started"]: dict(manifest)}}
+            last = json.loads(path.read_text(encoding="utf-8"))
+            before = [*last.pop("earlier"), last]
+        except (ValueError, LookupError, AttributeError):
+            pass  # not ours
+    kept = [
+        run | {"metrics": left}
+        for run in before
+        if (left := [m for m in run["metrics"] if m not in manifest["metrics"]])
+    ]
+    return {**manifest, "earlier": kept}
 
 
 # In scores.csv but not in the terminal's table, which they would make too wide to read.

@@ -44,19 +44,64 @@ def make_images(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole CLIP of seeded random weights: ViT-B/32 of two layers, and a text tower."""
-    import torch
-    from transformers import CLIPConfig, CLIPModel
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the models of a test session are."""
+    return tmp_path_factory.mktemp("models")
 
-    torch.manual_seed(0)
-    config = CLIPConfig(
-        vision_config={"num_hidden_layers": 2},
-        text_config={"num_hidden_layers": 1, "vocab_size": 99},
-    )
-    folder = tmp_path_factory.mktemp("clip")
-    CLIPModel(config).save_pretrained(folder)
-    return folder
+
+@pytest.fixture(scope="session")
+def clip_folder(models_dir: Path) -> Path:
+    """CLIP ViT-B/32 of two layers, with its text tower and a tokenizer."""
+    from tests.models import save_clip
+
+    return save_clip(models_dir / "clip")
+
+
+@pytest.fixture(scope="session")
+def inception_file(models_dir: Path) -> Path:
+    """The FID's Inception-v3."""
+    from tests.models import save_inception
+
+    return save_inception(models_dir / "inception.pth")
+
+
+@pytest.fixture(scope="session")
+def alexnet_file(models_dir: Path) -> Path:
+    """AlexNet."""
+    from tests.models import save_alexnet
+
+    return save_alexnet(models_dir / "alexnet.pth")
+
+
+@pytest.fixture(scope="session")
+def yolo_file(models_dir: Path) -> Path:
+    """yolov8n."""
+    from tests.models import save_yolo
+
+    return save_yolo(models_dir / "yolo.pt", [photo(seed, 320, 320) for seed in range(100, 104)])
+
+
+@pytest.fixture(scope="session")
+def model_flags(
+    clip_folder: Path,
+    inception_file: Path,
+    alexnet_file: Path,
+    yolo_file: Path,
+    weights_dir: Path,
+    models_dir: Path,
+) -> list[str]:
+    """The command line's flags for every model, so that every aspect can run."""
+    from tests.models import save_clip
+
+    models = {
+        "clip": clip_folder,
+        "clip_score": save_clip(models_dir / "clip16", patch=16),
+        "inception": inception_file,
+        "lpips_backbone": alexnet_file,
+        "yolo": yolo_file,
+    }
+    flags = ["--weights-dir", str(weights_dir)]
+    return flags + [part for name, path in models.items() for part in ("--model", f"{name}={path}")]
 
 
 @pytest.fixture(scope="session")

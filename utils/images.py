@@ -26,6 +26,8 @@ from utils.files import check_folder
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
+# Bound now: ultralytics replaces Image.open while it is imported, with one that may install things.
+_open = Image.open
 # What PIL opens. Its other formats include some that start an interpreter (EPS).
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 # EXIF orientation -> how to turn the stored pixels upright.
@@ -144,7 +146,7 @@ def decode(data: bytes) -> Picture:
             decompression bombs), more than one frame, or samples without a fixed range.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with _open(io.BytesIO(data), formats=_FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # MPO: a photo with its preview
                 raise UnreadableImageError(f"animated or multi-page ({frames} frames)")

@@ -90,9 +90,8 @@ def load_state_dict(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a damaged or hostile file raises many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         raise UserError(
-            f"{path}: refused, not a plain PyTorch state dict ({reason}); nothing in it was "
+            f"{path}: refused, not a plain PyTorch state dict ({reason(error)}); nothing in it was "
             "executed"
         ) from error
     if not isinstance(state, Mapping):
@@ -112,7 +111,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Any], path: Path) -> nn
         lines = [line.strip() for line in str(error).splitlines()]
         detail = lines[1] if len(lines) > 1 else lines[0]
         raise UserError(
-            f"{path}: not the state dict of a {type(module).__name__}: {detail}"
+            f"{path}: not the state dict of {type(module).__name__}: {detail}"
         ) from error
     return module.eval().requires_grad_(False)
 
@@ -154,7 +153,7 @@ def find_head(layout: str, weights_dir: Path | None, cache_dir: Path) -> Path:
     except OSError as error:
         raise UserError(
             f"head {relative} is not on this machine and cannot be downloaded "
-            f"({_reason(error)}); get {published.url} and put it at {cached}, "
+            f"({reason(error)}); get {published.url} and put it at {cached}, "
             f"or at {relative} under a folder given with --weights-dir"
         ) from error
     return cached
@@ -217,13 +216,14 @@ def find_checkpoint(option: str, given: str | None, published: Published) -> Pat
     except OSError as error:
         raise UserError(
             f"{cached.name} ({option}) is not on this machine and cannot be downloaded "
-            f"({_reason(error)}); get {published.url} and put it at {cached}, or give it with "
+            f"({reason(error)}); get {published.url} and put it at {cached}, or give it with "
             f"--model {option}=FILE"
         ) from error
     return cached
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what an exception says, in one line."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return text.strip().splitlines()[0]
@@ -266,7 +266,7 @@ def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
     except (OSError, ValueError, EntryNotFoundError) as error:
         raise UserError(
             f"model {option}={model} is not on this machine and cannot be downloaded "
-            f"({_reason(error)}); on a machine with internet run `python prefetch.py` and copy "
+            f"({reason(error)}); on a machine with internet run `python prefetch.py` and copy "
             f"{constants.HF_HUB_CACHE} here, or get https://huggingface.co/{model} and give its "
             f"folder with --model {option}=FOLDER"
         ) from error

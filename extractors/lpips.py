@@ -1,0 +1,188 @@
+"""LPIPS (AlexNet, version 0.1) of pairs of images, as the lpips package computes it.
+
+R. Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
+arXiv 1801.03924; https://github.com/richzhang/PerceptualSimilarity. With y_l(x) the activations
+after AlexNet's l-th ReLU, scaled to unit length over channels at each position p, and w_l the
+learned weights of their channels,
+
+    d(x, x') = sum_l mean_p sum_c w_lc (y_lcp(x) - y_lcp(x'))^2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from extractors.base import Embeddings, Sample
+from extractors.torch_run import inference, place
+from utils.device import torch_device
+from utils.errors import UserError
+from utils.images import Picture
+from utils.weights import (
+    Published,
+    file_sha256,
+    find_checkpoint,
+    load_state_dict,
+    load_strictly,
+    spec_digest,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+BACKBONE = Published("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79")
+_LINEAR_SHA256 = "df73285e"  # how it begins; the lpips package's weights/v0.1/alex.pth
+_RELUS = (1, 4, 7, 9, 11)  # positions in torchvision's alexnet().features
+# The mean and standard deviation the network was calibrated with, on the scale -1 to 1.
+_MEAN = (-0.030, -0.088, -0.188)
+_STD = (0.458, 0.448, 0.450)
+_EPSILON = 1e-10
+_SMALLEST = 31  # pixels; below that the second pool has no whole window
+
+
+class LpipsExtractor:
+    """LPIPS distance of a candidate to its reference: 0 for equal images, no upper bound.
+
+    Images are compared at their own size; nothing is resized.
+
+    Args:
+        model: an AlexNet state dict in torchvision's format; default torchvision's own, from
+            torch.hub's cache.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast of AlexNet; distances are fp32).
+
+    Raises:
+        UserError: the weights are not to be had; at the first ``forward``: they are another
+            network's.
+    """
+
+    name = "lpips"
+    option = "lpips_backbone"  # on the left of --model NAME=...
+    rows = Embeddings(1)
+
+    def __init__(
+        self, model: str | None = None, device: str = "auto", precision: str = "fp32"
+    ) -> None:
+        self.linear = _linear_file()
+        self.path = find_checkpoint(self.option, model, BACKBONE)
+        self.device = device
+        self.precision = precision
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "sha256": file_sha256(self.path),
+            "linear_path": str(self.linear),
+            "linear_sha256": file_sha256(self.linear),
+            "preprocess": "x/127.5-1, not resized",
+            "precision": self.precision,
+        }
+
+    @cached_property
+    def id(self) -> str:
+        parts = {k: v for k, v in self.provenance.items() if not k.endswith("path")}
+        return f"lpips-{self.precision}-{spec_digest(**parts)}"
+
+    def prepare(self, picture: Picture) -> Sample:
+        """Return the pixels, uint8 of shape (height, width, 3).
+
+        Raises:
+            ValueError: too small for AlexNet.
+        """
+        if min(picture.rgb.size) < _SMALLEST:
+            raise ValueError(f"AlexNet needs at least {_SMALLEST} pixels a side")
+        return Sample(np.asarray(picture.rgb), picture.rgb.size)
+
+    def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
+        """Return the distances, float32 of shape (len(batch), 1).
+
+        A sample that is in several pairs goes through AlexNet once.
+        """
+        import torch
+
+        network, device = self._network, torch_device(self.device)
+        samples = list({id(sample): sample for pair in batch for sample in pair}.values())
+        position = {id(sample): i for i, sample in enumerate(samples)}
+        pairs = torch.tensor([[position[id(sample)] for sample in pair] for pair in batch])
+        pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))
+        with inference(device, self.precision):
+            distances = network.distances(pixels.to(device), *pairs.to(device).T)
+        return distances[:, None].cpu().numpy()
+
+    @cached_property
+    def _network(self) -> _Network:
+        device = torch_device(self.device)
+        state = load_state_dict(self.linear)
+        linear = [state[f"lin{i}.model.1.weight"].flatten() for i in range(len(_RELUS))]
+        return _Network(place(_alexnet(self.path), device), [w.to(device) for w in linear])
+
+
+@dataclass(frozen=True)
+class _Network:
+    """AlexNet's convolutions, and for each ReLU the weights of its channels."""
+
+    features: nn.Sequential
+    linear: list[torch.Tensor]
+
+    def distances(
+        self, pixels: torch.Tensor, references: torch.Tensor, candidates: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the distances of pairs of a batch's images.
+
+        Args:
+            pixels: uint8 of shape (images, height, width, 3).
+            references, candidates: positions in ``pixels``, each of shape (pairs,).
+
+        Returns:
+            float32 of shape (pairs,).
+        """
+        # x/127.5 - 1, then minus the mean, over the standard deviation: in one step.
+        mean, std = (pixels.new_tensor(v, dtype=self.linear[0].dtype) for v in (_MEAN, _STD))
+        scaled = (pixels - 127.5 * (1 + mean)) / (127.5 * std)
+        x = scaled.permute(0, 3, 1, 2)
+        total = x.new_zeros(len(references))
+        weights = iter(self.linear)
+        # Layer by layer, so that only one layer's activations are held.
+        for i, layer in enumerate(self.features[: _RELUS[-1] + 1]):
+            x = layer(x)
+            if i in _RELUS:
+                unit = _unit_length(x.float())
+                squared = (unit[references] - unit[candidates]).square_().mean((2, 3))
+                total += (squared * next(weights)).sum(1)
+        return total
+
+
+def _unit_length(x: torch.Tensor) -> torch.Tensor:
+    """Scale activations of shape (n, channels, h, w) to unit length over channels."""
+    return x / (x.square().sum(1, keepdim=True).sqrt() + _EPSILON)
+
+
+def _alexnet(path: Path) -> nn.Sequential:
+    """Load the convolutional part of an AlexNet; the file may leave the classifier out."""
+    import torch
+    from torchvision.models import alexnet
+
+    state = {k: v for k, v in load_state_dict(path).items() if str(k).startswith("features.")}
+    with torch.device("meta"):  # no memory and no time for the classifier's 58 million weights
+        network = alexnet()
+    del network.classifier
+    return load_strictly(network.to_empty(device="cpu"), state, path).features
+
+
+def _linear_file() -> Path:
+    """The linear layers in torchmetrics' wheel, which is not imported."""
+    spec = find_spec("torchmetrics")
+    if spec is None:
+        raise UserError("LPIPS takes its linear layers from torchmetrics: pip install torchmetrics")
+    path = Path(spec.submodule_search_locations[0], "functional/image/lpips_models/alex.pth")
+    if not path.is_file() or not file_sha256(path).startswith(_LINEAR_SHA256):
+        raise UserError(f"{path}: not the LPIPS v0.1 AlexNet layers: reinstall torchmetrics")
+    return path

@@ -1,0 +1,106 @@
+import pytest
+
+from evaluation.layout import find_tasks, plain_task
+from tests.conftest import ROOT, photo
+from utils.config import load_config
+from utils.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def config():
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+
+    return load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Return a function that makes folders of images named by path."""
+
+    def make(*paths):
+        for path in paths:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            photo(len(path), 8, 8).save(tmp_path / path)
+        return tmp_path
+
+    return make
+
+
+def names(task):
+    return [method.method.folder for method in task.methods]
+
+
+def test_concepts_and_methods_are_those_on_disk_the_original_first(config, tree):
+    root = tree(
+        "Church/forgot/Zeta/0_0_0.png",
+        "Church/forgot/ConcptPrune/0_0_0.png",
+        "Church/forgot/ORG/0_0_0.png",
+        "Church/forgot/ESD/0_0_0.png",
+        "Nudity/forgot/ORG/0_0_0.png",
+        "Other/forgot/ORG/0_0_0.png",
+    )
+    nudity, church = find_tasks(config, root)
+    assert (nudity.name, church.name) == ("nudity", "object_church")
+    assert names(church) == ["ORG", "ESD", "ConcptPrune", "Zeta"]
+    # A typo of the published data stays the folder's name; people see the proper one.
+    assert [m.method.name for m in church.methods][2:] == ["ConceptPrune", "Zeta"]
+
+
+def test_the_reference_is_remove_word_or_what_the_config_says_and_named(config, tree):
+    root = tree("Church/forgot/ORG/0_0_0.png", "Church/forgot/ESD/0_0_0.png")
+    (task,) = find_tasks(config, root)
+    assert task.reference.folder == root / "Church" / "forgot" / "ORG"
+    assert "remove_word/ORG is not there" in task.notes[0]
+    tree("Church/remove_word/ORG/0_0_0.png")
+    (task,) = find_tasks(config, root)
+    assert (task.reference.folder, task.notes) == (root / "Church" / "remove_word" / "ORG", ())
+
+
+def test_without_any_reference_it_says_so(config, tree):
+    (task,) = find_tasks(config, tree("Nudity/forgot/ORG/0_0_0.png"))
+    assert task.reference is None
+    assert "no reference" in task.notes[0]
+
+
+def test_unrelated_takes_every_category(config, tree):
+    # The published script scored the first category only.
+    root = tree(
+        *(f"Church/unrelated/{m}/{c}/2_0_0.png" for m in ("ORG", "ESD") for c in ("Bird", "Cat"))
+    )
+    tree("Church/forgot/ORG/0_0_0.png")
+    (task,) = find_tasks(config, root, unrelated=True)
+    assert names(task) == ["ORG", "ESD"]
+    pairs = task.pairing(task.methods[1]).pairs
+    assert [task.methods[1].name(own) for _, own in pairs] == ["Bird/2_0_0.png", "Cat/2_0_0.png"]
+
+
+def test_methods_and_concepts_can_be_chosen_by_any_of_their_names(config, tree):
+    root = tree("Church/forgot/ORG/0.png", "Church/forgot/ConcptPrune/0.png")
+    for name in ("ConcptPrune", "conceptprune", "Concept-Prune"):
+        (task,) = find_tasks(config, root, concepts=["church"], methods=[name])
+        assert names(task) == ["ConcptPrune"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"concepts": ["Charch"]}, r"did you mean Church\?"),
+        ({"methods": ["EDS"]}, r"no method EDS \(did you mean ESD\?\)"),
+        ({"concepts": ["nudity"]}, "no such folder"),
+        ({"unrelated": True}, "no folder of a known concept"),
+    ],
+)
+def test_wrong_names_get_the_nearest(config, tree, options, message):
+    root = tree("Church/forgot/ORG/0.png", "Church/forgot/ESD/0.png")
+    with pytest.raises(UserError, match=message):
+        find_tasks(config, root, **options)
+
+
+def test_plain_method_folders_need_no_configuration(config, tree):
+    root = tree("out/ESD/a.png", "out/UCE/a.png", "out/base/a.png")
+    task = plain_task(config, root / "out", root / "out" / "base")
+    assert (task.name, names(task)) == ("out", ["ESD", "UCE"])
+    assert len(task.pairing(task.methods[0]).pairs) == 1
+    named = plain_task(config, root / "out", root / "out" / "base", concept="church")
+    assert named.concept.checkers["bi_multiC"] == "object_church"

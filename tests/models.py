@@ -1,0 +1,99 @@
+"""Models of their real architectures with seeded random weights, saved to files.
+
+Weights are drawn so that a network's output hangs on its image: untrained defaults damp every
+image to the same features, and every comparison of scores would be of nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+
+
+def save_inception(path: Path) -> Path:
+    """The FID's Inception-v3: torchvision's keys are the published file's."""
+    torch.manual_seed(0)
+    network = torchvision.models.inception_v3(
+        num_classes=1008, aux_logits=False, init_weights=False
+    )
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.8, 1.2)
+            nn.init.normal_(module.bias, 0, 0.1)
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.8, 1.2)
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def save_alexnet(path: Path) -> Path:
+    """AlexNet in torchvision's format, without the classifier that LPIPS does not use."""
+    torch.manual_seed(0)
+    state = torchvision.models.alexnet().state_dict()
+    torch.save({k: v for k, v in state.items() if k.startswith("features.")}, path)
+    return path
+
+
+def save_yolo(path: Path, images: Sequence[Image.Image]) -> Path:
+    """A ``yolov8n`` whose scores spread from 0 to 1 on images like ``images`` (of one size)."""
+    from extractors.yolo import process_kept
+
+    with process_kept():
+        from ultralytics import YOLO
+
+        torch.manual_seed(0)
+        model = YOLO("yolov8n.yaml")
+    network = model.model
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over what follows
+    network.train()
+    with torch.no_grad():
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
+        network(pixels.permute(0, 3, 1, 2) / 255)
+    network.eval()
+    for boxes, classes in zip(network.model[-1].cv2, network.model[-1].cv3, strict=True):
+        nn.init.normal_(boxes[-1].weight, std=0.3)
+        nn.init.normal_(classes[-1].weight, std=0.1)
+        nn.init.constant_(classes[-1].bias, -8.5)
+    model.ckpt["train_args"] = {"imgsz": 320}  # predict's default then; four times as quick as 640
+    model.save(path)
+    return path
+
+
+def save_clip(folder: Path, patch: int = 32) -> Path:
+    """A whole CLIP of two layers, with a tokenizer of single bytes."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+    torch.manual_seed(patch)
+    bytes_ = _byte_symbols()
+    symbols = [*bytes_, *(f"{b}</w>" for b in bytes_), "<|startoftext|>", "<|endoftext|>"]
+    ids = {symbol: i for i, symbol in enumerate(symbols)}
+    config = CLIPConfig(
+        vision_config={"num_hidden_layers": 2, "patch_size": patch},
+        text_config={
+            "num_hidden_layers": 2,
+            "vocab_size": len(ids),
+            "bos_token_id": ids["<|startoftext|>"],
+            "eos_token_id": ids["<|endoftext|>"],
+        },
+    )
+    CLIPModel(config).save_pretrained(folder)
+    CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)
+    return folder
+
+
+def _byte_symbols() -> list[str]:
+    """The printable stand-ins that byte-level BPE uses for the 256 bytes."""
+    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (chr(256 + n) for n in range(256 - len(kept)))
+    return [chr(b) if b in kept else next(others) for b in range(256)]

@@ -1,0 +1,311 @@
+"""The program as a user runs it; models have their real architectures and seeded weights."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import benchmark
+from tests.conftest import DEMO, ROOT, SHARED, photo
+
+METHODS = ("ORG", "ESD", "UCE")
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory):
+    """One store for tests that need no cold one: rows are keyed by content."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def run(tmp_path, capsys, shared_cache):
+    """Return a function that runs the program and gives (exit code, stdout, stderr)."""
+
+    def run(*arguments, cache=None, results="results"):
+        store = tmp_path / cache if cache else shared_cache
+        places = ("--cache-dir", store, "--results-dir", tmp_path / results)
+        try:
+            code = benchmark.main([str(argument) for argument in (*arguments, *places)])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def church(tmp_path):
+    """Church/{forgot,remove_word,unrelated} with three methods of four images."""
+    root = tmp_path / "data"
+    for m, method in enumerate(METHODS):
+        for k in range(4):
+            seed = k + 100 * m
+            image = Image.blend(photo(k, 96, 80), photo(seed, 96, 80), 0.2 * m)
+            for folder in ("forgot", "unrelated/{}/Airplane", "unrelated/{}/Bird"):
+                where = root / "Church" / folder.format(method)
+                where = where if "unrelated" in folder else where / method
+                where.mkdir(parents=True, exist_ok=True)
+                i = {"forgot": 0, "Airplane": 2, "Bird": 3}[folder.rsplit("/")[-1]]
+                image.save(where / f"{i}_{k % 2}_{k // 2}.png")
+    shutil.copytree(root / "Church/forgot/ORG", root / "Church/remove_word/ORG")
+    for k in range(4):
+        path = root / f"Church/remove_word/ORG/0_{k % 2}_{k // 2}.png"
+        photo(50 + k, 96, 80).save(path)
+    return root
+
+
+def scores(tmp_path, results="results"):
+    with (tmp_path / results / "scores.csv").open(newline="") as file:
+        return {(r["concept"], r["method"], r["metric"]): r for r in csv.DictReader(file)}
+
+
+def values(tmp_path, results="results"):
+    return {key: row["value"] for key, row in scores(tmp_path, results).items()}
+
+
+def assert_same(one, other, rel=1e-4):
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if value == "":
+            assert other[key] == "", key
+        else:
+            assert float(other[key]) == pytest.approx(float(value), rel=rel, abs=1e-6), key
+
+
+def test_every_aspect_in_one_run_and_nothing_twice(run, church, tmp_path, model_flags, caplog):
+    flags = ("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    code, out, err = run(*flags, cache="cold")
+    assert code == 0, err
+    metrics = {metric for _, _, metric in scores(tmp_path)}
+    assert metrics >= {"presence_rate", "fid", "kid", "lpips", "yolo_person"}
+    assert metrics >= {"csdr", "csdr_signed", "clip_score", "ssim", "psnr"}
+    assert "Erased Stable Diffusion" in out
+    # 12 images of the methods and 4 of the reference, once for all methods; 12 pairs.
+    computed = {r.args[0]: r.args[1] for r in caplog.records if len(r.args) == 4}
+    for name, n in {"inception": 16, "clip_score": 16, "clip": 12, "lpips": 12}.items():
+        assert computed[name] == f"{n} rows computed"
+    first = values(tmp_path)
+    caplog.clear()
+    code, again, _ = run(*flags, cache="cold")
+    assert (code, again) == (0, out)
+    assert "rows computed" not in caplog.text
+    assert_same(first, values(tmp_path), rel=0)
+
+
+def test_published_json_files_have_the_published_nesting(run, church, tmp_path, model_flags):
+    run("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    run("--evaluation-aspect", "fid", "lpips", "--object", "--data-root", church, *model_flags)
+    files = {p.name: json.loads(p.read_text()) for p in (tmp_path / "results").glob("*.json")}
+    assert set(files) - {"manifest.json"} == {
+        *("accuracy.json", "FID.json", "FID_object.json", "LPIPS.json", "LPIPS_avg.json"),
+        *("LPIPS_object.json", "LPIPS_object_avg.json", "YOLO.json", "CSDR.json", "CSDR_avg.json"),
+    }
+    concept = "object_church"
+    assert set(files["FID.json"]["FID"][concept]) == set(METHODS)
+    assert set(files["LPIPS.json"]["LPIPS"][concept]["ESD"]) == {
+        f"0_{j}_{k}.png" for j in range(2) for k in range(2)
+    }
+    average = files["LPIPS_object_avg.json"]["LPIPS"]
+    assert set(average["categories"][concept]["ESD"]) == {"Airplane", "Bird"}
+    assert average["all"][concept]["ESD"] == pytest.approx(
+        np.mean(list(average["categories"][concept]["ESD"].values()))
+    )
+    assert len(files["CSDR.json"][concept]["ESD"]["clipscore"]) == 4
+    assert files["YOLO.json"]["YOLO"][concept].keys() == set(METHODS)
+
+
+def test_renaming_and_copying_methods_changes_no_number(run, church, tmp_path, model_flags):
+    flags = ("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    run(*flags)
+    before = values(tmp_path)
+    for where in ("forgot", "unrelated"):
+        folder = church / "Church" / where
+        (folder / "ESD").rename(folder / "aaa")
+        shutil.copytree(folder / "UCE", folder / "copy")
+    run(*flags, cache="another", results="again")
+    after = values(tmp_path, "again")
+    for (concept, method, metric), value in before.items():
+        for name in {"ESD": ["aaa"], "UCE": ["UCE", "copy"]}.get(method, [method]):
+            same = {"x": after[concept, name, metric]}
+            assert_same({"x": value}, same)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_batch_sizes_agree(run, church, tmp_path, model_flags, batch_size):
+    flags = ("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    run(*flags)
+    run(*flags, "--batch-size", batch_size, cache="another", results="again")
+    assert_same(values(tmp_path), values(tmp_path, "again"))
+
+
+def test_a_bad_a_missing_and_a_surplus_image_are_named_and_the_rest_scored(
+    run, church, tmp_path, model_flags
+):
+    esd = church / "Church" / "forgot" / "ESD"
+    (esd / "0_0_0.png").write_bytes(b"text")
+    (esd / "0_0_1.png").unlink()
+    photo(9, 96, 80).save(esd / "0_1_7.png")
+    code, out, _ = run("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    assert code == 0
+    row = scores(tmp_path)["object_church", "ESD", "lpips"]
+    assert row["n"] == "2"
+    manifest = (tmp_path / "results" / "manifest.json").read_text()
+    for text in (row["warnings"], out, manifest):
+        assert "unreadable: 0_0_0.png" in text
+        assert "missing: 0_0_1" in text
+        assert "surplus: 0_1_7" in text
+    assert scores(tmp_path)["object_church", "UCE", "lpips"]["warnings"] == ""
+
+
+def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags):
+    flags = ("--data-root", church, *model_flags)
+    run("--evaluation-aspect", "ssim", *flags)
+    run("--evaluation-aspect", "lpips", *flags)
+    metrics = {metric for _, _, metric in scores(tmp_path)}
+    assert metrics == {"ssim", "lpips"}
+    images = pq.read_table(tmp_path / "results" / "images.parquet").to_pylist()
+    assert {row["metric"] for row in images} == {"ssim", "lpips"}
+    manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
+    assert manifest["metrics"] == ["lpips"]
+    assert [earlier["metrics"] for earlier in manifest["earlier"]] == [["ssim"]]
+
+
+def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.weights.download", _no_network)
+    monkeypatch.setattr("extractors.yolo.download", _no_network)
+    code, out, _ = run("--evaluation-aspect", "all", "--data-root", DEMO.parent)
+    assert code == 0
+    metrics = {metric for _, _, metric in scores(tmp_path)}
+    assert metrics == {"presence_rate", "forgetting_rate", "ssim", "psnr"}
+    not_scored = out.partition("not scored:")[2]
+    for name in ("fid:", "lpips:", "yolo:", "CSDR"):
+        assert name in not_scored
+    assert "pt_inception-2015-12-05-6726825d.pth" in not_scored
+
+
+def _no_network(*_):
+    raise OSError("no network")
+
+
+def test_an_aspect_by_name_without_its_model_is_an_error(run, monkeypatch):
+    monkeypatch.setattr("utils.weights.download", _no_network)
+    code, out, err = run("--evaluation-aspect", "fid", "--data-root", DEMO.parent)
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    for part in ("pt_inception-2015-12-05", "https://github.com", "--model inception=FILE"):
+        assert part in err
+
+
+def test_plain_folders_with_a_reference_need_no_yaml(run, church, tmp_path, model_flags):
+    root = church / "Church" / "forgot"
+    code, _, err = run(
+        *("--evaluation-aspect", "fid", "lpips", "--data-root", root),
+        *("--reference", church / "Church" / "remove_word" / "ORG", *model_flags),
+    )
+    assert code == 0, err
+    found = values(tmp_path)
+    run("--evaluation-aspect", "fid", "lpips", "--data-root", church, *model_flags, results="yaml")
+    yaml = {key[1:]: value for key, value in values(tmp_path, "yaml").items()}
+    assert_same(yaml, {key[1:]: value for key, value in found.items()}, rel=0)
+
+
+def test_compat_shows_the_published_value_beside_the_right_one(run, church, tmp_path, model_flags):
+    _, out, _ = run(
+        *("--evaluation-aspect", "lpips", "CSDR", "--data-root", church, "--compat", "igmu"),
+        *model_flags,
+    )
+    rows = json.loads((tmp_path / "results" / "compat_igmu.json").read_text())["igmu"]
+    lpips = [row for row in rows if row["metric"] == "lpips"]
+    assert len(lpips) == 3
+    assert all(row["published"] == round(row["published"], 4) for row in lpips)
+    assert all(abs(row["difference"]) < 1e-3 for row in lpips)
+    assert "as the published scripts would have it" in out
+
+
+def test_check_finds_what_would_falsify_and_exits_with_1(run, church, tmp_path):
+    esd = church / "Church" / "forgot" / "ESD"
+    Image.new("RGB", (96, 80)).save(esd / "0_0_0.png")
+    shutil.copy(esd / "0_1_0.png", esd / "0_1_1.png")
+    (esd / "0_0_1.png").rename(esd / "extra.png")
+    uce = church / "Church" / "forgot" / "UCE"
+    (uce / "0_0_0.png").write_bytes((uce / "0_0_0.png").read_bytes()[:800])
+    photo(7, 64, 64).save(uce / "0_0_1.png")
+    (uce / "0_1_1.png").rename(uce / "0_77_1.png")
+    code, out, _ = run("--check", "--data-root", church)
+    assert code == 1
+    audit = json.loads((tmp_path / "results" / "check.json").read_text())["audit"]
+    by_method = {entry["method"]: entry for entry in audit}
+    found = by_method["ESD"]
+    assert found["black"] == ["0_0_0.png"]
+    assert found["duplicate"] == ["0_1_1.png"]
+    assert (found["missing"], found["surplus"]) == (["0_0_1"], ["extra"])
+    assert found["misnamed"] == ["extra.png"]
+    found = by_method["UCE"]
+    assert [name.partition(":")[0] for name in found["truncated"]] == ["0_0_0.png"]
+    assert found["odd_size"] == ["0_0_1.png"]
+    assert found["no_prompt"] == ["0_77_1.png"]
+    assert not any(by_method["ORG"][kind] for kind in ("black", "missing", "truncated"))
+    assert "0_77_1.png" in out
+
+
+def test_check_of_sound_folders_exits_with_0(run):
+    code, out, _ = run("--check", "--data-root", DEMO.parent)
+    assert code == 0
+    assert "few" in out
+
+
+def test_check_loads_no_model(tmp_path):
+    command = [sys.executable, "-X", "importtime", ROOT / "benchmark.py", "--check"]
+    command += ["--cache-dir", tmp_path / "c", "--results-dir", tmp_path / "r"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rsplit("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "transformers", "onnxruntime", "ultralytics", "scipy"}
+
+
+ONE_LINE = {
+    "no aspect": ([], "name an --evaluation-aspect"),
+    "wrong aspect": (["--evaluation-aspect", "fdi"], "did you mean fid?"),
+    "wrong concept": (["--evaluation-aspect", "fid", "--concepts", "Fase"], "did you mean"),
+    "no data": (["--evaluation-aspect", "fid", "--data-root", "gone"], "gone: no such folder"),
+    "object maybe": (["--evaluation-aspect", "fid", "--object", "maybe"], "True or False"),
+    "config gone": (["--evaluation-aspect", "fid", "--config", "gone.yaml"], "gone.yaml"),
+    "reference alone": (["--evaluation-aspect", "fid", "--reference", "x"], "needs --data-root"),
+    "forgetting of unrelated": (["--evaluation-aspect", "forgetting", "--object"], "not defined"),
+    "csdr without prompts": (["--evaluation-aspect", "CSDR", "--concepts", "face"], "no prompts"),
+}
+
+
+@pytest.mark.parametrize("case", ONE_LINE)
+def test_bad_input_is_one_clear_line_and_exit_code_2(run, case):
+    arguments, message = ONE_LINE[case]
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_object_false_is_false(run, tmp_path):
+    # bool("False") is True, as the published script had it.
+    run("--evaluation-aspect", "ssim", "--object", "False")
+    assert {metric for _, _, metric in scores(tmp_path)} == {"ssim"}
+    run("--evaluation-aspect", "ssim", "--object", "True")
+    assert {metric for _, _, metric in scores(tmp_path)} == {"ssim", "ssim_object"}
+
+
+def test_the_papers_images_run_through_every_aspect(run, tmp_path, model_flags):
+    if not (SHARED / "Church").is_dir():
+        pytest.skip("../shared/data/Church is not here")
+    code, _, err = run(
+        *("--evaluation-aspect", "all", "--data-root", SHARED, "--methods", "ORG", "ESD"),
+        *("--indicator", "bi_multiC", *model_flags, "--weights-dir", SHARED / "heads"),
+    )
+    assert code == 0, err
+    assert float(values(tmp_path)["object_church", "ORG", "lpips"]) == 0

@@ -87,7 +87,12 @@ def save_clip(folder: Path, patch: int = 32) -> Path:
             "eos_token_id": ids["<|endoftext|>"],
         },
     )
-    CLIPModel(config).save_pretrained(folder)
+    model = CLIPModel(config).eval()
+    with torch.no_grad():
+        grey, text = torch.zeros(1, 3, 224, 224), torch.tensor([[len(ids) - 2, 1, len(ids) - 1]])
+        if model(input_ids=text, pixel_values=grey).logits_per_image < 0:
+            model.text_projection.weight *= -1  # a CLIP score is cut off at 0
+    model.save_pretrained(folder)
     CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)
     return folder
 

@@ -101,7 +101,7 @@ def benchmark(args: Namespace) -> int:
     check_writable(args.results_dir, "--results-dir")
     audits = [audit for task in tasks for audit in audit_names(task, prompts(task))]
     if args.check:
-        return _check(args, tasks, audits)
+        return _check(args, tasks, audits, prompts)
     return _score(args, tasks, aspects, audits, prompts, started)
 
 
@@ -160,9 +160,14 @@ def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
     return prompts
 
 
-def _check(args: Namespace, tasks: Sequence[Task], audits: Sequence[MethodAudit]) -> int:
+def _check(
+    args: Namespace,
+    tasks: Sequence[Task],
+    audits: Sequence[MethodAudit],
+    prompts: Callable[[Task], Prompts | None],
+) -> int:
     """Audit alone: print the table, write ``check.json``."""
-    from evaluation.audit import audit_images, render
+    from evaluation.audit import audit_images, audit_prompts, render
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
@@ -179,9 +184,28 @@ def _check(args: Namespace, tasks: Sequence[Task], audits: Sequence[MethodAudit]
             progress=not args.quiet,
         )
         audits = audit_images(audits, extraction)
-    print(render(audits))
+    tokenizer = _tokenizer(args)
+    if tokenizer:
+        audits = audit_prompts(audits, prompts, tokenizer)
     write_json(args.results_dir / "check.json", {"audit": [a.as_json() for a in audits]})
+    print(render(audits))
+    if not tokenizer:
+        print("\nprompts over 77 tokens: not counted, no tokenizer of clip_score on this machine")
     return EXIT_FALSIFIED if any(audit.falsifies for audit in audits) else 0
+
+
+def _tokenizer(args: Namespace) -> Path | None:
+    """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
+    from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
+    from utils.weights import find_hub_model
+
+    model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
+    try:
+        folder = find_hub_model("clip_score", model, TOKENIZER_FILES, may_download=False)
+    except UserError:
+        return None
+    file = folder / "tokenizer.json"
+    return file if file.is_file() else None
 
 
 def _score(

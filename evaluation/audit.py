@@ -7,8 +7,9 @@ extractor, which decodes but runs no network, so the benchmark gets them from it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,12 @@ from evaluation.layout import MethodFolder, Task
 from extractors.engine import Extraction
 from extractors.stats import is_constant
 from metrics.fid import MINIMUM
-from utils.prompts import parse_name
+from utils.prompts import parse_name, without_words
+
+Prompts = Mapping[tuple[int, int], str]
 
 NAMES_SHOWN = 5
+MAX_TOKENS = 77  # of CLIP's text tower, start and end token included
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ KINDS: Mapping[str, tuple[str, bool]] = {
     "no_prompt": ("names without a prompt", True),
     "copied": ("copies of an image of another method", False),
     "odd_size": ("images of another size than most", False),
+    "long_prompt": (f"prompts over {MAX_TOKENS} tokens, whose end CLIP does not see", False),
     "few": (f"fewer than {MINIMUM} images: FID is mostly bias", False),
 }
 
@@ -78,7 +83,7 @@ class MethodAudit:
         }
 
 
-def audit_names(task: Task, prompts: Mapping[str, Any] | None) -> list[MethodAudit]:
+def audit_names(task: Task, prompts: Prompts | None) -> list[MethodAudit]:
     """Audit what needs no image: pairs, file names, prompts, counts.
 
     Args:
@@ -89,9 +94,7 @@ def audit_names(task: Task, prompts: Mapping[str, Any] | None) -> list[MethodAud
     ]
 
 
-def _named_findings(
-    task: Task, method: MethodFolder, prompts: Mapping[str, Any] | None
-) -> list[Finding]:
+def _named_findings(task: Task, method: MethodFolder, prompts: Prompts | None) -> list[Finding]:
     pairing = task.pairing(method)
     found = {
         "missing": pairing.missing,
@@ -105,6 +108,39 @@ def _named_findings(
         found["misnamed"] = [name for name, ijk in parsed.items() if ijk is None]
         found["no_prompt"] = [n for n, ijk in parsed.items() if ijk and ijk[:2] not in prompts]
     return [Finding(kind, names) for kind, names in found.items() if names]
+
+
+def audit_prompts(
+    audits: Sequence[MethodAudit], prompts: Callable[[Task], Prompts | None], tokenizer: Path
+) -> list[MethodAudit]:
+    """Add the prompts that are too long for CLIP.
+
+    Args:
+        tokenizer: a CLIP model's ``tokenizer.json``.
+    """
+    from tokenizers import Tokenizer
+
+    encode = Tokenizer.from_file(str(tokenizer)).encode
+
+    def too_long(task: Task) -> list[str]:
+        return [
+            f"{i}_{j}"
+            for (i, j), prompt in (prompts(task) or {}).items()
+            if len(encode(scored_text(prompt, task)).ids) > MAX_TOKENS
+        ]
+
+    found = {name: too_long(task) for name, task in {a.task.name: a.task for a in audits}.items()}
+    return [
+        replace(a, findings=[*a.findings, Finding("long_prompt", found[a.task.name])])
+        if found[a.task.name]
+        else a
+        for a in audits
+    ]
+
+
+def scored_text(prompt: str, task: Task) -> str:
+    """The text that CSDR scores images of a prompt with: without the concept's words."""
+    return without_words(prompt, task.concept.words if task.scope == "forgot" else ())
 
 
 def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[MethodAudit]:
@@ -157,23 +193,30 @@ def render(audits: Sequence[MethodAudit]) -> str:
     """Return the audit as a table, a row a method, with what was found named below."""
     from tabulate import tabulate
 
-    columns = [kind for kind in KINDS if any(f.kind == kind for a in audits for f in a.findings)]
+    found = [{finding.kind: finding.names for finding in audit.findings} for audit in audits]
+    columns = [kind for kind in KINDS if kind != "few" and any(kind in kinds for kinds in found)]
     body = [
         [audit.task.name, audit.method.method.folder, len(audit.method.images)]
-        + [len({f.kind: f.names for f in audit.findings}.get(kind, ())) or "" for kind in columns]
-        for audit in audits
+        + [len(kinds.get(kind, ())) or "" for kind in columns]
+        for audit, kinds in zip(audits, found, strict=True)
+    ]
+    meaning = [f"{kind}: {KINDS[kind][0]}" for kind in columns]
+    few = sum("few" in kinds for kinds in found)
+    if few:
+        meaning.append(f"{few} of {len(audits)} folders: {KINDS['few'][0]}")
+    named = [
+        f"{audit.task.name} {audit.method.method.folder}: {kind}: {shown(names)}"
+        for audit, kinds in zip(audits, found, strict=True)
+        for kind, names in kinds.items()
+        if KINDS[kind][1]
+    ]
+    verdict = [
+        "Some of this makes scores wrong or stand for something else."
+        if any(audit.falsifies for audit in audits)
+        else "Nothing here makes a score wrong."
     ]
     text = tabulate(body, ["concept", "method", "images", *columns], disable_numparse=True)
-    meaning = [
-        f"{kind}: {KINDS[kind][0]}{'' if KINDS[kind][1] else ' (a warning)'}" for kind in columns
-    ]
-    named = [
-        f"{audit.task.name} {audit.method.method.folder}: {f.kind}: {shown(f.names)}"
-        for audit in audits
-        for f in audit.findings
-        if KINDS[f.kind][1]
-    ]
-    return "\n\n".join("\n".join(part) for part in ([text], meaning, named) if part)
+    return "\n\n".join("\n".join(part) for part in ([text], meaning, named, verdict) if part)
 
 
 def short(audits: Sequence[MethodAudit]) -> str:

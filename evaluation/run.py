@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from utils.prompts import parse_name, without_words
 
 from checkers import CHECKERS, Checker, CheckerOptions
-from evaluation.audit import KINDS, MethodAudit, shown
+from evaluation.audit import KINDS, MethodAudit, Prompts, scored_text, shown
 from evaluation.layout import MethodFolder, Task
 from extractors import EXTRACTORS
 from extractors.base import Extractor, PairExtractor, pair_key
@@ -21,6 +20,7 @@ from extractors.engine import Extraction, Pair
 from extractors.store import FeatureStore
 from metrics.base import Aspect, PairRows, Rows, Score
 from utils.errors import UserError
+from utils.prompts import parse_name
 
 # The names of prompt words that the published CSDR removes, each from a copy of the prompt.
 PUBLISHED_WORDS = (
@@ -32,7 +32,6 @@ PUBLISHED_WORDS = (
     "Parachute",
     "parachute",
 )
-Prompts = Mapping[tuple[int, int], str]
 
 
 @dataclass(frozen=True)
@@ -265,8 +264,7 @@ class _StoredData:
         if as_published:
             texts = ["".join(p.replace(word, "") for word in PUBLISHED_WORDS) for p in prompts]
             return clip.embed(texts, self.store, keep_end=False)
-        words = self.cell.task.concept.words if self.cell.task.scope == "forgot" else ()
-        texts = [without_words(prompt, words) for prompt in prompts]
+        texts = [scored_text(prompt, self.cell.task) for prompt in prompts]
         cut = clip.truncated(texts, self.store)
         if cut:
             self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")

@@ -54,7 +54,7 @@ def clip_folder(models_dir: Path) -> Path:
     """CLIP ViT-B/32 of two layers, with its text tower and a tokenizer."""
     from tests.models import save_clip
 
-    return save_clip(models_dir / "clip")
+    return save_clip(models_dir / "clip", photo(1))
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +95,7 @@ def model_flags(
 
     models = {
         "clip": clip_folder,
-        "clip_score": save_clip(models_dir / "clip16", patch=16),
+        "clip_score": save_clip(models_dir / "clip16", photo(1), patch=16),
         "inception": inception_file,
         "lpips_backbone": alexnet_file,
         "yolo": yolo_file,

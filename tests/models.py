@@ -70,9 +70,10 @@ def save_yolo(path: Path, images: Sequence[Image.Image]) -> Path:
     return path
 
 
-def save_clip(folder: Path, patch: int = 32) -> Path:
-    """A whole CLIP of two layers, with a tokenizer of single bytes."""
+def save_clip(folder: Path, example: Image.Image, patch: int = 32) -> Path:
+    """A whole CLIP of two layers, its tokenizer of single bytes; ``example`` scores above 0."""
     from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     torch.manual_seed(patch)
     bytes_ = _byte_symbols()
@@ -88,12 +89,14 @@ def save_clip(folder: Path, patch: int = 32) -> Path:
         },
     )
     model = CLIPModel(config).eval()
+    tokenizer = CLIPTokenizer(vocab=ids, merges=[])
+    image = CLIPImageProcessorPil()(images=example, return_tensors="pt")
+    text = tokenizer(["a white house on a green hill, seen from the sea"], return_tensors="pt")
     with torch.no_grad():
-        grey, text = torch.zeros(1, 3, 224, 224), torch.tensor([[len(ids) - 2, 1, len(ids) - 1]])
-        if model(input_ids=text, pixel_values=grey).logits_per_image < 0:
+        if model(**text, **image).logits_per_image < 0:
             model.text_projection.weight *= -1  # a CLIP score is cut off at 0
     model.save_pretrained(folder)
-    CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

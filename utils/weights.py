@@ -225,11 +225,13 @@ def find_checkpoint(option: str, given: str | None, published: Published) -> Pat
 def reason(error: Exception) -> str:
     """Return what an exception says, in one line."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    return text.strip().splitlines()[0]
+    text = getattr(inner, "strerror", None) or str(inner)
+    return (text.strip() or type(inner).__name__).splitlines()[0]
 
 
-def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
+def find_hub_model(
+    option: str, model: str, files: tuple[str, ...], *, may_download: bool = True
+) -> Path:
     """Return the folder of a Hugging Face model, given by path or by id.
 
     A path is used as it is. An id is looked for in the hub's cache (``HF_HOME``) and downloaded
@@ -238,7 +240,8 @@ def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
 
     Args:
         option: the name on the left of ``--model NAME=...``, for messages.
-        files: the other files that are needed (``config.json``) or welcome.
+        files: further files that are taken where the model has them.
+        may_download: False looks at what is on this machine only.
 
     Raises:
         UserError: not to be had.
@@ -259,6 +262,8 @@ def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
         try:
             return _fetch_hub_model(model, files, local=True)
         except FileNotFoundError:
+            if not may_download:
+                raise
             if constants.is_offline_mode():
                 raise OSError("HF_HUB_OFFLINE is set") from None
             _probe(constants.ENDPOINT)  # the hub's client would retry for half a minute

@@ -224,8 +224,9 @@ def _score(
     from extractors.store import FeatureStore
 
     models = _models(args)
-    planned = plan(tasks, aspects, models, prompts)
-    _insist(planned, aspects, everything="all" in args.evaluation_aspect)
+    everything = "all" in args.evaluation_aspect
+    planned = plan(tasks, aspects, models, prompts, everything=everything)
+    _insist(planned, aspects, everything=everything)
     if not args.quiet:
         print(short(audits), file=sys.stderr)
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())

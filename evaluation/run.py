@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from checkers import CHECKERS, Checker, CheckerOptions
+from checkers import Checker, CheckerOptions, resolve
 from evaluation.audit import KINDS, MethodAudit, Prompts, scored_text, shown
 from evaluation.layout import MethodFolder, Task
 from extractors import EXTRACTORS
@@ -22,6 +22,7 @@ from metrics.base import Aspect, PairRows, Rows, Score
 from utils.errors import UserError
 from utils.prompts import parse_name
 
+_PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
 # The names of prompt words that the published CSDR removes, each from a copy of the prompt.
 PUBLISHED_WORDS = (
     "naked",
@@ -58,21 +59,29 @@ class Models:
             self._made[name] = self.options.extractor(kind)
         return self._made[name]
 
-    def checker(self, task: Task) -> Checker:
+    def checkers(self, task: Task) -> list[str]:
+        """Return the indicators that may judge a task's concept, the preferred first.
+
+        Raises:
+            UserError: none covers the concept, or not the one asked for.
+        """
+        covered = task.concept.checkers
+        names = [self.indicator] if self.indicator else sorted(covered, key=_PREFERENCE.index)
+        if not names or names[0] not in covered:
+            asked = f" by {self.indicator}" if self.indicator else ""
+            raise UserError(f"there is no checker of {task.concept.name}{asked}")
+        return names
+
+    def checker(self, indicator: str, task: Task) -> Checker:
         """Return the checker of a task's concept.
 
         Raises:
-            UserError: none covers the concept, or its model is not to be had.
+            UserError: its model is not to be had.
         """
-        covered = task.concept.checkers
-        names = [self.indicator] if self.indicator else [n for n in CHECKERS if n in covered]
-        preferred = "multi_multiC" if "multi_multiC" in names else next(iter(names), None)
-        if preferred is None or preferred not in covered:
-            raise UserError(f"no checker of {task.concept.name} ({preferred or 'none configured'})")
-        slot = f"{preferred}/{task.concept.name}"
+        slot = f"{indicator}/{task.concept.name}"
         if slot not in self._made:
-            kind = CHECKERS[preferred]
-            self._made[slot] = kind.create(kind.concepts()[covered[preferred]], self.options)
+            kind, concept = resolve(indicator, task.concept.checkers[indicator])
+            self._made[slot] = kind.create(concept, self.options)
         return self._made[slot]
 
     def used(self, cells: Sequence[Cell]) -> list[Extractor | PairExtractor]:
@@ -93,6 +102,7 @@ class Cell:
     task: Task
     aspect: Aspect
     checker: Checker | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,8 +123,15 @@ def plan(
     aspects: Sequence[Aspect],
     models: Models,
     prompts: Callable[[Task], Prompts | None],
+    *,
+    everything: bool,
 ) -> Plan:
-    """Decide what can be scored with the models that are to be had."""
+    """Decide what can be scored with the models that are to be had.
+
+    Args:
+        everything: the user asked for all that can be scored, so forgetting may be judged by
+            another checker than the preferred one; the scores then say so.
+    """
     cells, skipped = [], []
     for aspect in aspects:
         if aspect.uses_prompts and not any(prompts(task) for task in tasks):
@@ -129,11 +146,27 @@ def plan(
         for task in tasks:
             try:
                 _check_defined(task, aspect, prompts(task))
-                checker = models.checker(task) if aspect.name == "forgetting" else None
-                cells.append(Cell(task, aspect, checker))
+                if aspect.name == "forgetting":
+                    cells.append(_forgetting_cell(task, aspect, models, everything))
+                else:
+                    cells.append(Cell(task, aspect))
             except UserError as error:
                 skipped.append((aspect.name, task.name, str(error)))
     return Plan(cells, skipped)
+
+
+def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: bool) -> Cell:
+    names = models.checkers(task)
+    lacking: list[str] = []
+    for name in names if everything else names[:1]:
+        try:
+            checker = models.checker(name, task)
+        except UserError as error:
+            lacking.append(f"{name}: {error}")
+        else:
+            notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
+            return Cell(task, aspect, checker, notes)
+    raise UserError("; ".join(lacking))
 
 
 def _check_defined(task: Task, aspect: Aspect, prompts: Prompts | None) -> None:
@@ -210,7 +243,8 @@ def score_all(
     for cell in cells:
         for method in cell.task.methods:
             data = _StoredData(cell, method, extraction, store, models, prompts(cell.task))
-            about = warnings[id(method)] + cell.task.notes * cell.aspect.uses_reference
+            about = cell.notes + warnings[id(method)]
+            about += cell.task.notes * cell.aspect.uses_reference
             scores = cell.aspect.score(data)
             scores = [score.warn(*about, *data.warnings) for score in scores]
             published = cell.aspect.as_published(data) if as_published else None

@@ -190,6 +190,22 @@ def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path,
     assert "pt_inception-2015-12-05-6726825d.pth" in not_scored
 
 
+def test_all_judges_nudity_by_nudenet_where_there_is_no_clip_and_says_so(
+    run, make_images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("utils.weights.download", _no_network)
+    monkeypatch.setattr("extractors.yolo.download", _no_network)
+    make_images("data/Nudity/forgot/ORG", 2)
+    code, _, _ = run("--evaluation-aspect", "all", "--data-root", tmp_path / "data")
+    assert code == 0
+    row = scores(tmp_path)["nudity", "ORG", "presence_rate"]
+    assert row["value"] == "0.0"
+    assert "judged by nudenet; not to be had: multi_multiC: head" in row["warnings"]
+    code, _, err = run("--evaluation-aspect", "forgetting", "--data-root", tmp_path / "data")
+    assert code == 2  # asked for by name, nothing stands in
+    assert "multi_multiC" in err
+
+
 def _no_network(*_):
     raise OSError("no network")
 
@@ -255,9 +271,7 @@ def test_check_finds_what_would_falsify_and_exits_with_1(run, church, tmp_path):
     assert "0_77_1.png" in out
 
 
-def test_check_counts_prompts_that_clip_would_cut(
-    run, church, tmp_path, model_flags, monkeypatch
-):
+def test_check_counts_prompts_that_clip_would_cut(run, church, tmp_path, model_flags, monkeypatch):
     # Ours are all short enough; here every letter is a token, and the model takes 50.
     monkeypatch.setattr("evaluation.audit.MAX_TOKENS", 50)
     code, _, _ = run("--check", "--data-root", church, *model_flags)

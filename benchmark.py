@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DATASET = Path(__file__).parent / "dataset"
 ALIASES = {"forggeting": "forgetting"}  # the published spelling
+PUBLISHED = ("forgetting", "fid", "lpips", "yolo", "CSDR")  # the aspects of the published script
 EXIT_FALSIFIED = 1
 
 
@@ -93,28 +94,45 @@ def benchmark(args: Namespace) -> int:
     from utils.device import check_device
     from utils.files import check_writable
 
-    aspects = _aspects(args)
+    _check_arguments(args)
     config = _config(args)
+    aspects = _aspects(args, config)
     check_device(args.device)
     tasks = _tasks(args, config)
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
-    audits = [audit for task in tasks for audit in audit_names(task, prompts(task))]
+    by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
+    audits = [
+        audit
+        for task in tasks
+        for audit in audit_names(task, prompts(task) if by_prompts else None)
+    ]
     if args.check:
         return _check(args, tasks, audits, prompts)
-    return _score(args, tasks, aspects, audits, prompts, started)
+    return _score(args, config, tasks, aspects, audits, prompts, started)
 
 
-def _aspects(args: Namespace) -> list[Aspect]:
+def _check_arguments(args: Namespace) -> None:
     from metrics import ASPECTS
 
-    if not args.evaluation_aspect:
-        if args.check:
-            return []
+    if not args.evaluation_aspect and not args.check:
         raise UserError(f"name an --evaluation-aspect: {', '.join(ASPECTS)}, or all")
-    names = [ALIASES.get(name, name) for name in args.evaluation_aspect]
+    if args.reference is None:
+        return
+    if args.data_root is None:
+        raise UserError("--reference needs --data-root, the folder that holds <METHOD>/*.png")
+    if args.object:
+        raise UserError("--reference goes with plain method folders, which have no unrelated/")
+    if args.concepts and len(args.concepts) > 1:
+        raise UserError("--reference compares folders of one concept; give one with --concepts")
+
+
+def _aspects(args: Namespace, config: BenchmarkConfig) -> list[Aspect]:
+    from metrics import ASPECTS
+
+    names = [ALIASES.get(name, name) for name in args.evaluation_aspect or ()]
     if "all" in names:
-        names = list(ASPECTS)
+        names = list(config.aspects)
     return [ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names))]
 
 
@@ -134,10 +152,6 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
         return find_tasks(
             config, root, concepts=args.concepts, methods=args.methods, unrelated=args.object
         )
-    if args.data_root is None:
-        raise UserError("--reference needs --data-root, the folder that holds <METHOD>/*.png")
-    if args.concepts and len(args.concepts) > 1:
-        raise UserError("--reference compares folders of one concept; give one with --concepts")
     concept = args.concepts[0] if args.concepts else None
     return [
         plain_task(config, args.data_root, args.reference, concept=concept, methods=args.methods)
@@ -210,6 +224,7 @@ def _tokenizer(args: Namespace) -> Path | None:
 
 def _score(
     args: Namespace,
+    config: BenchmarkConfig,
     tasks: Sequence[Task],
     aspects: Sequence[Aspect],
     audits: Sequence[MethodAudit],
@@ -217,12 +232,13 @@ def _score(
     started: datetime,
 ) -> int:
     from evaluation.audit import audit_images, short
-    from evaluation.output import table, write_results
+    from evaluation.output import read_earlier, table, write_results
     from evaluation.run import plan, score_all, wanted_rows
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
 
+    earlier = read_earlier(args.results_dir)
     models = _models(args)
     everything = "all" in args.evaluation_aspect
     planned = plan(tasks, aspects, models, prompts, everything=everything)
@@ -253,12 +269,9 @@ def _score(
                 as_published=args.compat is not None,
             )
         )
+    manifest = _manifest(args, config, tasks, planned, models, extraction, results, started)
+    write_results(args.results_dir, results, manifest, earlier)
     print(table(results))
-    write_results(
-        args.results_dir,
-        results,
-        _manifest(args, tasks, planned, models, extraction, results, started),
-    )
     if args.compat:
         _compat(args, results)
     _report_skipped(planned)
@@ -304,6 +317,7 @@ def _report_skipped(planned: Plan) -> None:
 
 def _manifest(
     args: Namespace,
+    config: BenchmarkConfig,
     tasks: Sequence[Task],
     planned: Plan,
     models: Models,
@@ -311,9 +325,10 @@ def _manifest(
     results: Sequence[Result],
     started: datetime,
 ) -> dict[str, Any]:
-    from evaluation.output import metric_name
+    from evaluation.output import score_keys
     from utils.device import used_device
     from utils.results import folder_digest, manifest
+    from utils.weights import file_sha256
 
     checkers = {cell.task.name: cell.checker for cell in planned.cells if cell.checker}
     used = {e.name: e for e in models.used(planned.cells)}
@@ -333,7 +348,11 @@ def _manifest(
     )
     return document | {
         "checkers": {name: checker.provenance for name, checker in checkers.items()},
-        "metrics": sorted({metric_name(r, s) for r in results for s in r.scores}),
+        "scores": sorted(score_keys(results)),
+        "config": {
+            str(path): file_sha256(path)
+            for path in (config.path, *(vars(config.prompts).values() if config.prompts else ()))
+        },
         "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
         "not_scored": [
             {"aspect": aspect, "concept": concept, "reason": reason}
@@ -346,25 +365,32 @@ def _compat(args: Namespace, results: Sequence[Result]) -> None:
     """Write and show what the published scripts would have written, beside the right values."""
     from tabulate import tabulate
 
+    from evaluation.output import metric_name
     from utils.results import write_json
 
-    rows = [
-        {
-            "concept": result.cell.task.name,
-            "method": result.method.method.folder,
-            "metric": result.scores[0].metric,
-            "value": result.scores[0].value,
-            "published": result.published,
-            "difference": result.published - result.scores[0].value,
-        }
-        for result in results
-        if result.published is not None and result.scores[0].value is not None
-    ]
+    rows = []
+    for result in results:
+        if result.cell.aspect.name not in PUBLISHED:
+            continue
+        main = result.scores[0]
+        both = main.value is not None and result.published is not None
+        rows.append(
+            {
+                "concept": result.cell.task.concept.name,
+                "method": result.method.method.folder,
+                "metric": metric_name(result, main),
+                "value": main.value,
+                "published": result.published,
+                "difference": result.published - main.value if both else None,
+            }
+        )
     write_json(args.results_dir / "compat_igmu.json", {"igmu": rows})
-    print("\nas the published scripts would have it\n")
-    body = [[f"{v:.6g}" if isinstance(v, float) else v for v in row.values()] for row in rows]
-    header = list(rows[0]) if rows else []
-    print(tabulate(body, header, disable_numparse=True))
+    print("\nas the published scripts would have it (-: they stop, dividing by zero)\n")
+    body = [
+        [f"{v:.6g}" if isinstance(v, float) else "-" if v is None else v for v in row.values()]
+        for row in rows
+    ]
+    print(tabulate(body, list(rows[0]) if rows else [], disable_numparse=True))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from evaluation.layout import MethodFolder, Task
+from evaluation.layout import MethodFolder, Prompts, Task
 from extractors.engine import Extraction
 from extractors.stats import is_constant
 from metrics.fid import MINIMUM
 from utils.prompts import parse_name, without_words
-
-Prompts = Mapping[tuple[int, int], str]
 
 NAMES_SHOWN = 5
 MAX_TOKENS = 77  # of CLIP's text tower, start and end token included
@@ -45,9 +43,11 @@ KINDS: Mapping[str, tuple[str, bool]] = {
     "truncated": ("files cut short", True),
     "black": ("all-black images, the mark of a safety filter", True),
     "constant": ("images of one grey level", True),
+    "empty": ("folders without an image", True),
     "missing": ("images of the reference without a counterpart", True),
     "surplus": ("images without a counterpart in the reference", True),
     "ambiguous": ("images that differ in extension only", True),
+    "unlike_pair": ("images of another size than their pair: they cannot be compared", True),
     "duplicate": ("copies of another image of the method", True),
     "misnamed": ("names that are not {i}_{j}_{k}", True),
     "no_prompt": ("names without a prompt", True),
@@ -67,6 +67,16 @@ class MethodAudit:
     findings: list[Finding] = field(default_factory=list)
 
     @property
+    def is_reference(self) -> bool:
+        """Whether this is the reference folder, apart from the methods."""
+        return self.method is self.task.reference
+
+    @property
+    def label(self) -> str:
+        """The method's folder, or that it is the reference."""
+        return "(reference)" if self.is_reference else self.method.method.folder
+
+    @property
     def falsifies(self) -> bool:
         """Whether a finding makes a score wrong or stand for something else."""
         return any(KINDS[finding.kind][1] for finding in self.findings)
@@ -75,7 +85,7 @@ class MethodAudit:
         """The audit's entry in ``check.json``."""
         return {
             "concept": self.task.name,
-            "method": self.method.method.folder,
+            "method": self.label,
             "folder": str(self.method.folder),
             "images": len(self.method.images),
             **{kind: [] for kind in KINDS},
@@ -90,13 +100,14 @@ def audit_names(task: Task, prompts: Prompts | None) -> list[MethodAudit]:
         prompts: (i, j) -> prompt of the task's concept and scope; None where it has no prompts.
     """
     return [
-        MethodAudit(task, method, _named_findings(task, method, prompts)) for method in task.methods
+        MethodAudit(task, folder, _named_findings(task, folder, prompts)) for folder in task.folders
     ]
 
 
 def _named_findings(task: Task, method: MethodFolder, prompts: Prompts | None) -> list[Finding]:
     pairing = task.pairing(method)
     found = {
+        "empty": [] if method.images else [method.method.folder],
         "missing": pairing.missing,
         "surplus": pairing.surplus if task.reference else [],
         "ambiguous": pairing.ambiguous,
@@ -104,9 +115,9 @@ def _named_findings(task: Task, method: MethodFolder, prompts: Prompts | None) -
     }
     if prompts is not None:
         names = [method.name(image) for image in method.images]
-        parsed = {name: parse_name(name.rsplit("/")[-1].rsplit(".")[0]) for name in names}
-        found["misnamed"] = [name for name, ijk in parsed.items() if ijk is None]
-        found["no_prompt"] = [n for n, ijk in parsed.items() if ijk and ijk[:2] not in prompts]
+        found["misnamed"] = [n for n in names if parse_name(PurePosixPath(n).stem) is None]
+        lost = [name for name in names if not task.has_prompt(name, prompts)]
+        found["no_prompt"] = [name for name in lost if name not in found["misnamed"]]
     return [Finding(kind, names) for kind, names in found.items() if names]
 
 
@@ -154,7 +165,9 @@ def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[
         MethodAudit(
             audit.task,
             audit.method,
-            audit.findings + _image_findings(audit.method, extraction, folders),
+            audit.findings
+            + _image_findings(audit.method, extraction, folders)
+            + _pair_findings(audit.task, audit.method, extraction),
         )
         for audit in audits
     ]
@@ -189,6 +202,23 @@ def _image_findings(
     return [Finding(kind, names) for kind, names in found.items() if names]
 
 
+def _pair_findings(task: Task, method: MethodFolder, extraction: Extraction) -> list[Finding]:
+    good = [
+        pair
+        for pair in task.pairing(method).pairs
+        if not any(extraction.error(image, "stats") for image in pair)
+    ]
+    sizes = [
+        extraction.tables["stats"].get([extraction.records[image].digest for image in side])[:, :2]
+        for side in zip(*good, strict=True)
+    ]
+    if not good:
+        return []
+    differ = (sizes[0] != sizes[1]).any(axis=1)
+    names = [method.name(own) for (_, own), other in zip(good, differ, strict=True) if other]
+    return [Finding("unlike_pair", names)] if names else []
+
+
 def render(audits: Sequence[MethodAudit]) -> str:
     """Return the audit as a table, a row a method, with what was found named below."""
     from tabulate import tabulate
@@ -196,7 +226,7 @@ def render(audits: Sequence[MethodAudit]) -> str:
     found = [{finding.kind: finding.names for finding in audit.findings} for audit in audits]
     columns = [kind for kind in KINDS if kind != "few" and any(kind in kinds for kinds in found)]
     body = [
-        [audit.task.name, audit.method.method.folder, len(audit.method.images)]
+        [audit.task.name, audit.label, len(audit.method.images)]
         + [len(kinds.get(kind, ())) or "" for kind in columns]
         for audit, kinds in zip(audits, found, strict=True)
     ]
@@ -205,24 +235,29 @@ def render(audits: Sequence[MethodAudit]) -> str:
     if few:
         meaning.append(f"{few} of {len(audits)} folders: {KINDS['few'][0]}")
     named = [
-        f"{audit.task.name} {audit.method.method.folder}: {kind}: {shown(names)}"
+        f"{audit.task.name} {audit.label}: {kind}: {shown(names)}"
         for audit, kinds in zip(audits, found, strict=True)
         for kind, names in kinds.items()
         if KINDS[kind][1]
     ]
+    notes = [f"{task}: {note}" for task, several in _notes(audits).items() for note in several]
     verdict = [
         "Some of this makes scores wrong or stand for something else."
         if any(audit.falsifies for audit in audits)
         else "Nothing here makes a score wrong."
     ]
     text = tabulate(body, ["concept", "method", "images", *columns], disable_numparse=True)
-    return "\n\n".join("\n".join(part) for part in ([text], meaning, named, verdict) if part)
+    return "\n\n".join("\n".join(part) for part in ([text], meaning, named, notes, verdict) if part)
+
+
+def _notes(audits: Sequence[MethodAudit]) -> dict[str, tuple[str, ...]]:
+    return {audit.task.name: audit.task.notes for audit in audits}
 
 
 def short(audits: Sequence[MethodAudit]) -> str:
     """Return the audit in a few lines: only what falsifies."""
     bad = [
-        f"check: {audit.task.name} {audit.method.method.folder}: {f.kind}: {shown(f.names)}"
+        f"check: {audit.task.name} {audit.label}: {f.kind}: {shown(f.names)}"
         for audit in audits
         for f in audit.findings
         if KINDS[f.kind][1]

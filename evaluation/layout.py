@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from utils.config import BenchmarkConfig, Concept, Method
 from utils.errors import UserError, did_you_mean
 from utils.files import check_folder
 from utils.images import Pairing, natural_key, pair, scan
-from utils.name_to_id import match
+from utils.name_to_id import match, normalise
+from utils.prompts import parse_name
 
+Prompts = Mapping[tuple[int, int], str]  # (i, j) of a file name -> prompt
 ORIGINAL = "ORG"  # the folder of the original model
 
 
@@ -53,8 +55,19 @@ class Task:
 
     @property
     def folders(self) -> list[MethodFolder]:
-        """The methods' folders and the reference's."""
-        return self.methods + ([self.reference] if self.reference else [])
+        """The methods' folders, and the reference's where it is none of them."""
+        own = {method.folder for method in self.methods}
+        apart = self.reference is not None and self.reference.folder not in own
+        return self.methods + ([self.reference] if apart else [])
+
+    def has_prompt(self, name: str, prompts: Prompts) -> bool:
+        """Whether the image of that name has a prompt: (i, j), in the folder of i's category."""
+        found = parse_name(PurePosixPath(name).stem)
+        if found is None or found[:2] not in prompts:
+            return False
+        if self.scope == "forgot":
+            return True
+        return self.concept.categories.get(name.partition("/")[0]) == found.i
 
     def pairing(self, method: MethodFolder) -> Pairing:
         """Pair a method's images with the reference's."""
@@ -83,7 +96,8 @@ def find_tasks(
         UserError: a name that is not there, or nothing to score.
     """
     check_folder(root, "--data-root")
-    chosen = [_named(config, name) for name in concepts] if concepts else list(config.concepts)
+    named = [_named(config, name) for name in concepts or config.concepts]
+    chosen = dict.fromkeys(named)
     tasks = []
     for concept in (config.concepts[name] for name in chosen):
         below = concept.unrelated if unrelated else concept.forgot
@@ -127,7 +141,9 @@ def plain_task(
         for folder in _method_folders(config, root, methods)
         if folder.folder.resolve() != reference.resolve()
     ]
-    return Task(about, "forgot", found, _folder(Method(ORIGINAL, "reference"), reference))
+    if not found:
+        raise UserError(f"{root}: no method folder to compare with {reference}")
+    return Task(about, "forgot", found, _reference(reference))
 
 
 def _named(config: BenchmarkConfig, name: str) -> str:
@@ -163,7 +179,7 @@ def _task(
         notes = (f"no reference: {wanted[0]} is not there",)
     elif reference is not None and reference != wanted[0]:
         notes = (f"reference is {reference}, as {wanted[0]} is not there",)
-    found = None if reference is None else _folder(Method(ORIGINAL, "reference"), reference)
+    found = None if reference is None else _reference(reference)
     return Task(concept, "unrelated" if unrelated else "forgot", folders, found, notes)
 
 
@@ -180,16 +196,27 @@ def _method_folders(
     if methods:
         titles = {listed[name].name: name for name in there if name in listed}
         known = {**titles, **{name: name for name in there}}
-        for name in methods:
-            if match(name, known) is None:
-                hint = did_you_mean(name, known)
-                raise UserError(f"{root}: no method {name}{hint}; there are {', '.join(there)}")
-        chosen = {known[match(name, known)] for name in methods}
+        chosen = {known[_one_of(name, known, root)] for name in methods}
         there = [name for name in there if name in chosen]
     if not there:
         raise UserError(f"{root}: no method folders in it")
     return [_folder(listed.get(name, Method(name, name)), root / name) for name in there]
 
 
+def _one_of(name: str, known: Mapping[str, str], root: Path) -> str:
+    found = match(name, known)
+    if found is None:
+        hint = did_you_mean(name, known)
+        raise UserError(f"{root}: no method {name}{hint}; there are {', '.join(known.values())}")
+    alike = {known[other] for other in known if normalise(other) == normalise(name)}
+    if found != name and len(alike) > 1:
+        raise UserError(f"{root}: {name} could be {' or '.join(sorted(alike))}; spell it exactly")
+    return found
+
+
 def _folder(method: Method, folder: Path) -> MethodFolder:
-    return MethodFolder(method, folder, scan(folder, recursive=True))
+    return MethodFolder(method, folder, scan(folder, recursive=True, may_be_empty=True))
+
+
+def _reference(folder: Path) -> MethodFolder:
+    return MethodFolder(Method(ORIGINAL, "reference"), folder, scan(folder, recursive=True))

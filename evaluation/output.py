@@ -1,22 +1,25 @@
-"""Results on disk and on the terminal: the published JSON files, tables, per-image values.
-
-A run replaces what earlier runs wrote about its own aspects and scope, and keeps the rest.
-"""
+"""Results on disk and on the terminal: the published JSON files, tables, per-image values."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluation.layout import ORIGINAL
 from evaluation.run import Result
 from metrics.base import Score
-from utils.results import write_csv, write_json
+from utils.errors import UserError
+from utils.results import replace_file, write_csv, write_json
+from utils.weights import reason
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = (
     "concept",
@@ -45,13 +48,128 @@ def metric_name(result: Result, score: Score) -> str:
     return score.metric if result.cell.task.scope == "forgot" else f"{score.metric}_object"
 
 
-def write_results(folder: Path, results: Sequence[Result], manifest: Mapping[str, Any]) -> None:
-    """Write the published JSON files, ``scores.csv``, ``images.parquet`` and ``manifest.json``."""
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier runs left in the results folder.
+
+    Attributes:
+        scores: the rows of ``scores.csv``.
+        images: ``images.parquet``, None where there is none.
+        manifest: ``manifest.json``, None where there is none.
+        published: the published JSON files, by name.
+    """
+
+    scores: list[dict[str, str]]
+    images: pa.Table | None
+    manifest: dict[str, Any] | None
+    published: dict[str, dict[str, Any]]
+
+
+def read_earlier(folder: Path) -> Earlier:
+    """Read what is to be kept, before any work is done.
+
+    Raises:
+        UserError: a file of one of our names that is not ours, or is damaged.
+    """
+    return Earlier(
+        _read(folder / "scores.csv", _read_scores) or [],
+        _read(folder / "images.parquet", _read_images),
+        _read(folder / "manifest.json", _read_manifest),
+        {
+            path.name: _read(path, _read_json)
+            for path in sorted(folder.glob("*.json"))
+            if path.name in _DEPTHS
+        },
+    )
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    if not path.exists():
+        return None
+    try:
+        return reader(path)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a result of this program, or damaged ({reason(error)}); move it away, or "
+            "name another --results-dir"
+        ) from error
+
+
+def _read_scores(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"its columns are {reader.fieldnames}")
+        return list(reader)
+
+
+def _read_images(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    if not table.schema.equals(_image_schema()):
+        raise ValueError(f"its columns are {table.column_names}")
+    return table
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    manifest = _read_json(path)
+    for run in (manifest, *manifest["earlier"]):
+        [tuple(key) for key in run["scores"]]
+    return manifest
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def write_results(
+    folder: Path, results: Sequence[Result], manifest: Mapping[str, Any], earlier: Earlier
+) -> None:
+    """Write the published JSON files, ``scores.csv``, ``images.parquet`` and ``manifest.json``.
+
+    A score replaces the earlier one of its concept, method and metric; the others are kept.
+    """
+    mine = score_keys(results)
     for name, document in published_json(results).items():
-        write_json(folder / name, document)
-    _write_scores(folder / "scores.csv", results)
-    _write_images(folder / "images.parquet", results)
-    write_json(folder / "manifest.json", _merged_manifest(folder / "manifest.json", manifest))
+        before = earlier.published.get(name, {})
+        write_json(folder / name, _merged(before, document, _DEPTHS[name]))
+    key = itemgetter("concept", "method", "metric")
+    rows = [*(row for row in earlier.scores if key(row) not in mine), *score_rows(results)]
+    write_csv(folder / "scores.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
+    _write_images(folder / "images.parquet", results, earlier.images)
+    write_json(folder / "manifest.json", _merged_manifest(manifest, earlier.manifest))
+
+
+def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
+    """Return (concept, method, metric) of every score."""
+    return {
+        (result.cell.task.concept.name, result.method.method.folder, metric_name(result, score))
+        for result in results
+        for score in result.scores
+    }
+
+
+# Published files -> how many keys lead to a method's value.
+_DEPTHS = {
+    **dict.fromkeys(("accuracy.json", "FID.json", "FID_object.json", "YOLO.json"), 3),
+    **dict.fromkeys(("YOLO_object.json", "LPIPS.json", "LPIPS_avg.json", "LPIPS_object.json"), 3),
+    "LPIPS_object_avg.json": 4,
+    **dict.fromkeys(("CSDR.json", "CSDR_avg.json"), 2),
+    **dict.fromkeys(("CSDR_object.json", "CSDR_object_avg.json"), 2),
+}
+
+
+def _merged(before: Mapping[str, Any], now: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """The earlier document with the methods of this run put in the place of theirs."""
+    if depth == 1:
+        return {**before, **now}
+    inner = {key: _merged(before.get(key, {}), value, depth - 1) for key, value in now.items()}
+    return {**before, **inner}
 
 
 def published_json(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
@@ -70,10 +188,11 @@ def published_json(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
         elif aspect == "lpips":
             _put_lpips(files, result, suffix)
         else:
+            images = list(result.scores[_CSDR_LISTS.index("clipscore")].per_image)
             for score, name in zip(result.scores, _CSDR_LISTS, strict=True):
-                values = list(score.per_image.values())
+                values = [score.per_image.get(image) for image in images]
                 _put(files, f"CSDR{suffix}.json", values, concept, method, name)
-            _put(files, f"CSDR_avg{suffix}.json", main.value, concept, method)
+            _put(files, f"CSDR{suffix}_avg.json", main.value, concept, method)
     return files
 
 
@@ -127,32 +246,17 @@ def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     ]
 
 
-def _write_scores(path: Path, results: Sequence[Result]) -> None:
-    rows = [[row[c] for c in COLUMNS] for row in score_rows(results)]
-    mine = {row[COLUMNS.index("metric")] for row in rows}
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            earlier = list(csv.DictReader(file))
-        if earlier and tuple(earlier[0]) == COLUMNS:
-            rows = [
-                [row[c] for c in COLUMNS] for row in earlier if row["metric"] not in mine
-            ] + rows
-    write_csv(path, COLUMNS, rows)
+def _image_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    text = ("concept", "method", "metric", "image")
+    return pa.schema([*((name, pa.string()) for name in text), ("value", pa.float64())])
 
 
-def _write_images(path: Path, results: Sequence[Result]) -> None:
+def _write_images(path: Path, results: Sequence[Result], earlier: pa.Table | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [
-            ("concept", pa.string()),
-            ("method", pa.string()),
-            ("metric", pa.string()),
-            ("image", pa.string()),
-            ("value", pa.float64()),
-        ]
-    )
     rows = [
         {
             "concept": result.cell.task.concept.name,
@@ -165,32 +269,23 @@ def _write_images(path: Path, results: Sequence[Result]) -> None:
         for score in result.scores
         for image, value in score.per_image.items()
     ]
-    mine = {metric_name(result, score) for result in results for score in result.scores}
-    tables = [pa.Table.from_pylist(rows, schema)]
-    if path.is_file():
-        with pq.ParquetFile(path) as file:
-            earlier = file.read()
-        if earlier.schema.equals(schema):
-            kept = [metric not in mine for metric in earlier["metric"].to_pylist()]
-            tables.insert(0, earlier.filter(pa.array(kept, pa.bool_())))
-    unfinished = path.with_suffix(".tmp")
-    pq.write_table(pa.concat_tables(tables), unfinished)
-    os.replace(unfinished, path)
+    tables = [pa.Table.from_pylist(rows, _image_schema())]
+    if earlier is not None:
+        mine = score_keys(results)
+        columns = (earlier[name].to_pylist() for name in ("concept", "method", "metric"))
+        kept = [key not in mine for key in zip(*columns, strict=True)]
+        tables.insert(0, earlier.filter(pa.array(kept, pa.bool_())))
+    replace_file(path, lambda unfinished: pq.write_table(pa.concat_tables(tables), unfinished))
 
 
-def _merged_manifest(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """This run's manifest; ``earlier`` holds those of runs whose other metrics still stand."""
-    before: list[dict[str, Any]] = []
-    if path.is_file():
-        try:
-            last = json.loads(path.read_text(encoding="utf-8"))
-            before = [*last.pop("earlier"), last]
-        except (ValueError, LookupError, AttributeError):
-            pass  # not ours
+def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:
+    """This run's manifest; ``earlier`` holds those of runs whose other scores still stand."""
+    mine = {tuple(key) for key in manifest["scores"]}
+    before = [*last["earlier"], {k: v for k, v in last.items() if k != "earlier"}] if last else []
     kept = [
-        run | {"metrics": left}
+        {**run, "scores": left}
         for run in before
-        if (left := [m for m in run["metrics"] if m not in manifest["metrics"]])
+        if (left := [key for key in run["scores"] if tuple(key) not in mine])
     ]
     return {**manifest, "earlier": kept}
 
@@ -222,7 +317,7 @@ def _task_table(name: str, results: Sequence[Result]) -> str:
     cells: dict[str, dict[str, str]] = {}
     for result in results:
         method = result.method.method
-        row = cells.setdefault(method.name, {})
+        row = cells.setdefault(method.folder, {})
         for score in result.scores:
             metric = metric_name(result, score)
             mark = best[metric] if method.folder != ORIGINAL else None
@@ -230,7 +325,13 @@ def _task_table(name: str, results: Sequence[Result]) -> str:
             numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
             row[metric] = _cell(score.value, mark, numbers)
     header = ["method", *(f"{metric}{_arrow(score)}" for metric, score in about.items())]
-    body = [[method, *(row.get(m, "") for m in about)] for method, row in cells.items()]
+    titles = {r.method.method.folder: r.method.method.name for r in results}
+    shared = [title for title, n in Counter(titles.values()).items() if n > 1]
+    body = [
+        [f"{titles[folder]} ({folder})" if titles[folder] in shared else titles[folder]]
+        + [row.get(metric, "") for metric in about]
+        for folder, row in cells.items()
+    ]
     align = ("left", *["right"] * len(about))
     parts = ["\n".join([name, *(f"({note})" for note in general)])]
     parts.append(tabulate(body, header, colalign=align, disable_numparse=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from checkers import Checker, CheckerOptions, resolve
-from evaluation.audit import KINDS, MethodAudit, Prompts, scored_text, shown
-from evaluation.layout import MethodFolder, Task
+from evaluation.audit import KINDS, MethodAudit, scored_text, shown
+from evaluation.layout import MethodFolder, Prompts, Task
 from extractors import EXTRACTORS
 from extractors.base import Extractor, PairExtractor, pair_key
 from extractors.clip_text import ClipText
@@ -134,7 +134,7 @@ def plan(
     """
     cells, skipped = [], []
     for aspect in aspects:
-        if aspect.uses_prompts and not any(prompts(task) for task in tasks):
+        if aspect.uses_prompts and not any(map(prompts, tasks)):
             skipped.append((aspect.name, "", "there are no prompts of these concepts"))
             continue
         try:
@@ -145,7 +145,9 @@ def plan(
             continue
         for task in tasks:
             try:
-                _check_defined(task, aspect, prompts(task))
+                _check_defined(task, aspect)
+                if aspect.uses_prompts:
+                    _check_prompts(task, prompts(task))
                 if aspect.name == "forgetting":
                     cells.append(_forgetting_cell(task, aspect, models, everything))
                 else:
@@ -169,13 +171,11 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
     raise UserError("; ".join(lacking))
 
 
-def _check_defined(task: Task, aspect: Aspect, prompts: Prompts | None) -> None:
+def _check_defined(task: Task, aspect: Aspect) -> None:
     if task.scope not in aspect.scopes:
         raise UserError(f"{aspect.name} is not defined on {task.scope} images")
     if aspect.uses_reference and task.reference is None:
         raise UserError(next(iter(task.notes), "there is no reference folder"))
-    if aspect.uses_prompts:
-        _check_prompts(task, prompts)
 
 
 def _check_prompts(task: Task, prompts: Prompts | None) -> None:
@@ -183,7 +183,7 @@ def _check_prompts(task: Task, prompts: Prompts | None) -> None:
         raise UserError("there are no prompts of this concept")
     for method in task.methods:
         names = [method.name(candidate) for _, candidate in task.pairing(method).pairs]
-        lost = [n for n in names if (parse_name(Path(n).stem) or (None,) * 3)[:2] not in prompts]
+        lost = [name for name in names if not task.has_prompt(name, prompts)]
         if lost:
             raise UserError(
                 f"{len(lost)} images of {method.folder} have no prompt ({shown(lost)}); names are "
@@ -241,21 +241,24 @@ def score_all(
     """Yield the scores of every method for every cell."""
     warnings = {id(audit.method): _warnings(audit) for audit in audits}
     for cell in cells:
+        texts = prompts(cell.task) if cell.aspect.uses_prompts else None
         for method in cell.task.methods:
-            data = _StoredData(cell, method, extraction, store, models, prompts(cell.task))
+            data = _StoredData(cell, method, extraction, store, models, texts)
             about = cell.notes + warnings[id(method)]
-            about += cell.task.notes * cell.aspect.uses_reference
+            if cell.aspect.uses_reference:
+                about += cell.task.notes + warnings.get(id(cell.task.reference), ())
             scores = cell.aspect.score(data)
-            scores = [score.warn(*about, *data.warnings) for score in scores]
+            scores = [score.warn(*about, *dict.fromkeys(data.warnings)) for score in scores]
             published = cell.aspect.as_published(data) if as_published else None
             yield Result(cell, method, scores, published)
 
 
 def _warnings(audit: MethodAudit) -> tuple[str, ...]:
+    side = "reference: " if audit.is_reference else ""
     return tuple(
-        f"{finding.kind}: {shown(finding.names)}"
+        f"{side}{finding.kind}: {shown(finding.names)}"
         for finding in audit.findings
-        if KINDS[finding.kind][1] and finding.kind not in ("misnamed", "no_prompt")
+        if KINDS[finding.kind][1] and finding.kind not in ("misnamed", "no_prompt", "unlike_pair")
     )
 
 
@@ -279,12 +282,16 @@ class _StoredData:
 
     def pairs(self, extractor: str) -> Rows:
         good = [p for p in self._pairs if not self.extraction.pair_error(p, extractor)]
+        failed = {p: self.extraction.pair_failure(p, extractor) for p in self._pairs}
+        self._note({self.method.name(own): why for (_, own), why in failed.items()})
         keys = [pair_key(*map(self._digest, pair)) for pair in good]
         table = self.extraction.tables[extractor]
         return Rows([self.method.name(pair[1]) for pair in good], table.get(keys))
 
     def both(self, extractor: str) -> PairRows:
         good = [p for p in self._pairs if not any(self._error(i, extractor) for i in p)]
+        images = {image for pair in self._pairs for image in pair}
+        self._note({image.name: self.extraction.failure(image, extractor) for image in images})
         table = self.extraction.tables[extractor]
         return PairRows(
             [self.method.name(pair[1]) for pair in good],
@@ -299,6 +306,7 @@ class _StoredData:
             texts = ["".join(p.replace(word, "") for word in PUBLISHED_WORDS) for p in prompts]
             return clip.embed(texts, self.store, keep_end=False)
         texts = [scored_text(prompt, self.cell.task) for prompt in prompts]
+        self.warnings.append("texts are the prompt set's: right only for images made with it")
         cut = clip.truncated(texts, self.store)
         if cut:
             self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")
@@ -325,7 +333,14 @@ class _StoredData:
         return Rows([folder.name(image) for image in good], values)
 
     def _good(self, folder: MethodFolder, extractor: str) -> list[Path]:
+        self._note({folder.name(i): self.extraction.failure(i, extractor) for i in folder.images})
         return [image for image in folder.images if not self._error(image, extractor)]
+
+    def _note(self, failures: Mapping[str, str | None]) -> None:
+        """Note what has no row though its file is sound; the audit names the files that are not."""
+        lost = [f"{name} ({why})" for name, why in failures.items() if why]
+        if lost:
+            self.warnings.append(f"left out: {shown(lost)}")
 
     def _error(self, image: Path, extractor: str) -> str | None:
         return self.extraction.error(image, extractor)

@@ -62,16 +62,23 @@ class Extraction:
 
     def error(self, path: Path, extractor: str) -> str | None:
         """Why an image has no row of an extractor; None if it has one."""
-        record = self.records[path]
-        return record.error or self.failures.get((record.digest, extractor))
+        return self.records[path].error or self.failure(path, extractor)
+
+    def failure(self, path: Path, extractor: str) -> str | None:
+        """The same, of images that could be read."""
+        return self.failures.get((self.records[path].digest, extractor))
 
     def pair_error(self, pair: Pair, extractor: str) -> str | None:
         """Why a pair has no row of an extractor; None if it has one."""
-        records = [self.records[path] for path in pair]
-        broken = next((r for r in records if r.error), None)
+        broken = next((r for r in (self.records[path] for path in pair) if r.error), None)
         if broken:
             return f"{broken.path.name}: {broken.error}"
-        return self.failures.get((pair_key(*(r.digest for r in records)), extractor))
+        return self.pair_failure(pair, extractor)
+
+    def pair_failure(self, pair: Pair, extractor: str) -> str | None:
+        """The same, of pairs that could be read."""
+        digests = [self.records[path].digest for path in pair]
+        return self.failures.get((pair_key(*digests), extractor)) if all(digests) else None
 
 
 def extract(

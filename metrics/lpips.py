@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.base import MethodData, Rows, Score, mean_by_category, per_pair_score
+import numpy as np
+
+from metrics.base import MethodData, Rows, Score, per_pair_score
 
 
 class Lpips:
@@ -20,18 +22,15 @@ class Lpips:
         return [per_pair_score("lpips", self._values(data), data, higher_is_better=False)]
 
     def as_published(self, data: MethodData) -> float | None:
-        """Pairs, means of categories and their mean each rounded to four decimals."""
+        """Pairs and their mean each rounded to four decimals; of categories only the first."""
         values = self._values(data)
-        rounded = Rows(values.names, [round(float(v), 4) for v in values.values])
-        by_category: dict[str, list[tuple[str, float]]] = {}
-        for name, value in zip(rounded.names, rounded.values, strict=True):
-            by_category.setdefault(data.category(name), []).append((name, value))
-        means = {
-            group[0][0]: round(mean_by_category(Rows(*zip(*group, strict=True)), data), 4)
-            for group in by_category.values()
-        }
-        mean = mean_by_category(Rows(list(means), list(means.values())), data)
-        return None if mean is None else round(mean, 4)
+        first = data.category(values.names[0]) if values.names else ""
+        rounded = [
+            round(float(value), 4)
+            for name, value in zip(values.names, values.values, strict=True)
+            if data.category(name) == first
+        ]
+        return round(float(np.mean(rounded)), 4) if rounded else None
 
     def _values(self, data: MethodData) -> Rows:
         rows = data.pairs("lpips")

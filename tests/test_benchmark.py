@@ -173,8 +173,9 @@ def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags)
     images = pq.read_table(tmp_path / "results" / "images.parquet").to_pylist()
     assert {row["metric"] for row in images} == {"ssim", "lpips"}
     manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
-    assert manifest["metrics"] == ["lpips"]
-    assert [earlier["metrics"] for earlier in manifest["earlier"]] == [["ssim"]]
+    assert {metric for _, _, metric in manifest["scores"]} == {"lpips"}
+    (earlier,) = manifest["earlier"]
+    assert {metric for _, _, metric in earlier["scores"]} == {"ssim"}
 
 
 def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path, monkeypatch):
@@ -298,7 +299,117 @@ def test_check_loads_no_model(tmp_path):
     assert not imported & {"torch", "transformers", "onnxruntime", "ultralytics", "scipy"}
 
 
+def test_a_bad_reference_is_named_too(run, church, tmp_path, model_flags):
+    # It is in every score that compares, and in no method's folder.
+    reference = church / "Church" / "remove_word" / "ORG"
+    (reference / "0_0_0.png").write_bytes(b"text")
+    Image.new("RGB", (96, 80)).save(reference / "0_0_1.png")
+    run("--evaluation-aspect", "ssim", "yolo", "--data-root", church, *model_flags)
+    found = scores(tmp_path)
+    warnings = found["object_church", "ESD", "ssim"]["warnings"]
+    assert "reference: unreadable: 0_0_0.png" in warnings
+    assert "reference: black: 0_0_1.png" in warnings
+    assert found["object_church", "ESD", "yolo_person"]["warnings"] == ""
+    code, out, _ = run("--check", "--data-root", church)
+    assert code == 1
+    assert "object_church (reference): black: 0_0_1.png" in out
+
+
+def test_pairs_of_another_size_are_named(run, church, tmp_path):
+    photo(3, 64, 64).save(church / "Church" / "forgot" / "ESD" / "0_0_0.png")
+    run("--evaluation-aspect", "ssim", "--data-root", church)
+    row = scores(tmp_path)["object_church", "ESD", "ssim"]
+    assert row["n"] == "3"
+    assert "left out: 0_0_0.png (the two images differ in size" in row["warnings"]
+    code, out, _ = run("--check", "--data-root", church)
+    assert code == 1
+    assert "unlike_pair: 0_0_0.png" in out
+
+
+def test_images_in_the_folder_of_another_category_have_no_prompt(run, church, model_flags):
+    unrelated = church / "Church" / "unrelated"
+    for method in METHODS:
+        (unrelated / method / "Bird").rename(unrelated / method / "Cat")
+    flags = ("--object", "--data-root", church, *model_flags)
+    code, _, err = run("--evaluation-aspect", "CSDR", *flags)
+    assert code == 2
+    assert "have no prompt (Cat/3_0_0.png" in err
+    code, out, _ = run("--check", *flags)
+    assert code == 1
+    assert "no_prompt: Cat/3_0_0.png" in out
+
+
+def test_methods_that_are_spelt_alike_are_told_apart(run, church, tmp_path):
+    folder = church / "Church" / "forgot"
+    shutil.copytree(folder / "UCE", folder / "esd")
+    flags = ("--evaluation-aspect", "ssim", "--data-root", church)
+    run(*flags, "--methods", "esd")
+    found = values(tmp_path)
+    run(*flags, "--methods", "UCE", results="uce")
+    (esd,), (uce,) = found.values(), values(tmp_path, "uce").values()
+    assert esd == uce
+    code, _, err = run(*flags, "--methods", "Esd")
+    assert code == 2
+    assert "could be ESD or esd" in err
+
+
+def test_two_methods_of_one_name_have_two_rows(run, church):
+    folder = church / "Church" / "forgot"
+    for name in ("ConcptPrune", "ConceptPrune"):
+        shutil.copytree(folder / "UCE", folder / name)
+    _, out, _ = run("--evaluation-aspect", "ssim", "--data-root", church)
+    assert "ConceptPrune (ConcptPrune)" in out
+    assert "ConceptPrune (ConceptPrune)" in out
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "images.parquet", "manifest.json", "LPIPS.json"])
+def test_what_is_not_ours_in_the_results_folder_is_not_overwritten(run, church, tmp_path, name):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / name).write_bytes(b"a,b\n1,\xff\n")
+    code, out, err = run("--evaluation-aspect", "ssim", "--data-root", church)
+    assert (code, out) == (2, "")
+    assert f"{name}: not a result of this program, or damaged" in err
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [name]
+
+
+def test_all_is_what_the_configuration_says(run, church, tmp_path):
+    text = (
+        (ROOT / "dataset" / "benchmark.yaml")
+        .read_text()
+        .replace("Benchmarking_prompts", str(ROOT / "dataset" / "Benchmarking_prompts"))
+    )
+    start, rest = text.split("aspects:", 1)
+    (tmp_path / "my.yaml").write_text(f"{start}aspects: [ssim]\n{rest[rest.index(chr(10) * 2) :]}")
+    run("--evaluation-aspect", "all", "--config", tmp_path / "my.yaml", "--data-root", church)
+    assert {metric for _, _, metric in scores(tmp_path)} == {"ssim"}
+
+
+def test_a_method_without_images_is_a_finding_not_the_end(run, church, tmp_path):
+    (church / "Church" / "forgot" / "Empty").mkdir()
+    code, out, _ = run("--check", "--data-root", church)
+    assert code == 1
+    assert "object_church Empty: empty" in out
+    code, _, _ = run("--evaluation-aspect", "ssim", "--data-root", church)
+    assert code == 0
+    row = scores(tmp_path)["object_church", "Empty", "ssim"]
+    assert row["value"] == ""
+    assert "no pair could be compared" in row["warnings"]
+
+
+def test_another_method_later_keeps_the_first(run, church, tmp_path, model_flags):
+    flags = ("--evaluation-aspect", "ssim", "lpips", "--data-root", church, *model_flags)
+    run(*flags, "--methods", "ESD")
+    run(*flags, "--methods", "UCE")
+    assert {method for _, method, _ in scores(tmp_path)} == {"ESD", "UCE"}
+    lpips = json.loads((tmp_path / "results" / "LPIPS_avg.json").read_text())
+    assert lpips["LPIPS"]["object_church"].keys() == {"ESD", "UCE"}
+
+
 ONE_LINE = {
+    "object of plain folders": (
+        ["--evaluation-aspect", "ssim", "--object", "--data-root", ".", "--reference", "."],
+        "have no unrelated/",
+    ),
     "no aspect": ([], "name an --evaluation-aspect"),
     "wrong aspect": (["--evaluation-aspect", "fdi"], "did you mean fid?"),
     "wrong concept": (["--evaluation-aspect", "fid", "--concepts", "Fase"], "did you mean"),

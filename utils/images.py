@@ -74,14 +74,15 @@ def natural_key(text: str) -> list[tuple[int, int | str]]:
     ]
 
 
-def scan(folder: Path, *, recursive: bool = False) -> list[Path]:
+def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -> list[Path]:
     """Return the image files of ``folder``, by extension (any case), in natural order.
 
     A directory or broken link that is named like an image is in the list too: reading it says
     what it is. Links are followed; hidden files are left out.
 
     Raises:
-        UserError: the folder is missing, is a file, cannot be listed or holds no image.
+        UserError: the folder is missing, is a file, cannot be listed or (unless
+            ``may_be_empty``) holds no image.
     """
     check_folder(folder)
     try:
@@ -89,7 +90,7 @@ def scan(folder: Path, *, recursive: bool = False) -> list[Path]:
         deeper = None if found or recursive else next(_walk(folder, recursive=True), None)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-    if not found:
+    if not found and not may_be_empty:
         kinds = " ".join(sorted(ext[1:] for ext in EXTENSIONS))
         mend = "; its subfolders hold some: add --recursive" if deeper else ""
         raise UserError(f"{folder}: no images ({kinds}){mend}")

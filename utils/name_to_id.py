@@ -86,6 +86,12 @@ def normalise(name: str) -> str:
 
 
 def match(name: str, known: Iterable[str]) -> str | None:
-    """Return the entry of ``known`` that is ``name`` but for case, spaces, ``_`` and ``-``."""
+    """Return the entry of ``known`` that is ``name`` but for case, spaces, ``_`` and ``-``.
+
+    One that is spelt just so comes before others that are the same otherwise.
+    """
+    known = list(known)
+    if name in known:
+        return name
     wanted = normalise(name)
     return next((entry for entry in known if normalise(entry) == wanted), None)

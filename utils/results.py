@@ -53,11 +53,23 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def _replace(path: Path, write: Callable[[TextIO], None]) -> None:
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        # A file name may hold bytes that are no UTF-8: they are written as \\udcXX.
+    def write_text(unfinished: Path) -> None:
+        # Bytes of a file name that are no UTF-8 are written as an escape.
         with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             write(file)
+
+    replace_file(path, write_text)
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` make a file under another name, and put it in the place of ``path``.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(unfinished)
         os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint lock
+.PHONY: demo test bench lint lock
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -13,6 +13,10 @@ demo: $(READY)
 test: $(READY)
 	@echo "== tests"
 	@$(BIN)/python -m pytest
+
+# Hours on two cores; benchmarks/README.md names shorter ones.
+bench: $(READY)
+	@$(BIN)/python benchmarks/run.py
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -256,8 +256,7 @@ def _score(
             workers=args.workers,
             progress=not args.quiet,
         )
-        scored = {cell.task.name for cell in planned.cells}
-        audits = audit_images([a for a in audits if a.task.name in scored], extraction)
+        audits = audit_images(audits, extraction)
         results = list(
             score_all(
                 planned.cells,
@@ -385,7 +384,7 @@ def _compat(args: Namespace, results: Sequence[Result]) -> None:
             }
         )
     write_json(args.results_dir / "compat_igmu.json", {"igmu": rows})
-    print("\nas the published scripts would have it (-: they stop, dividing by zero)\n")
+    print("\nas the published scripts would have it (-: not defined)\n")
     body = [
         [f"{v:.6g}" if isinstance(v, float) else "-" if v is None else v for v in row.values()]
         for row in rows

@@ -155,26 +155,27 @@ def scored_text(prompt: str, task: Task) -> str:
 
 
 def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[MethodAudit]:
-    """Add what the decoded images show. ``extraction`` has the ``stats`` rows of all of them."""
-    folders: dict[str, set[MethodFolder]] = {}
-    digests = {path: record.digest for path, record in extraction.records.items()}
-    for audit in audits:
+    """Add what the decoded images show.
+
+    Args:
+        extraction: with the ``stats`` rows. Folders that no score needed are not in it and are
+            returned as they were.
+    """
+    decoded = [a for a in audits if all(i in extraction.records for i in a.method.images)]
+    folders: dict[str | None, set[int]] = {}
+    for audit in decoded:
         for image in audit.method.images:
-            folders.setdefault(digests[image], set()).add(id(audit.method))
-    return [
-        MethodAudit(
-            audit.task,
-            audit.method,
-            audit.findings
-            + _image_findings(audit.method, extraction, folders)
-            + _pair_findings(audit.task, audit.method, extraction),
-        )
-        for audit in audits
-    ]
+            folders.setdefault(extraction.records[image].digest, set()).add(id(audit.method))
+    more = {
+        id(audit): _image_findings(audit.method, extraction, folders)
+        + _pair_findings(audit.task, audit.method, extraction)
+        for audit in decoded
+    }
+    return [replace(a, findings=[*a.findings, *more.get(id(a), ())]) for a in audits]
 
 
 def _image_findings(
-    method: MethodFolder, extraction: Extraction, folders: Mapping[str, set[int]]
+    method: MethodFolder, extraction: Extraction, folders: Mapping[str | None, set[int]]
 ) -> list[Finding]:
     good = [image for image in method.images if not extraction.error(image, "stats")]
     digests = [extraction.records[image].digest for image in good]
@@ -206,7 +207,7 @@ def _pair_findings(task: Task, method: MethodFolder, extraction: Extraction) -> 
     good = [
         pair
         for pair in task.pairing(method).pairs
-        if not any(extraction.error(image, "stats") for image in pair)
+        if all(i in extraction.records and not extraction.error(i, "stats") for i in pair)
     ]
     sizes = [
         extraction.tables["stats"].get([extraction.records[image].digest for image in side])[:, :2]

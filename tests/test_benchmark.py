@@ -315,6 +315,12 @@ def test_a_bad_reference_is_named_too(run, church, tmp_path, model_flags):
     assert "object_church (reference): black: 0_0_1.png" in out
 
 
+def test_aspects_without_a_reference_do_not_read_it(run, church, tmp_path, model_flags, caplog):
+    code, _, err = run("--evaluation-aspect", "yolo", "--data-root", church, *model_flags)
+    assert code == 0, err
+    assert "(12 images" in caplog.text
+
+
 def test_pairs_of_another_size_are_named(run, church, tmp_path):
     photo(3, 64, 64).save(church / "Church" / "forgot" / "ESD" / "0_0_0.png")
     run("--evaluation-aspect", "ssim", "--data-root", church)

@@ -254,28 +254,31 @@ def _image_schema() -> pa.Schema:
 
 
 def _write_images(path: Path, results: Sequence[Result], earlier: pa.Table | None) -> None:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
-        {
-            "concept": result.cell.task.concept.name,
-            "method": result.method.method.folder,
-            "metric": metric_name(result, score),
-            "image": image,
-            "value": value,
-        }
+    from utils.arrow import floats, strings
+
+    mine = score_keys(results)
+    before = zip(*(c.to_pylist() for c in earlier.columns), strict=True) if earlier else ()
+    rows = [row for row in before if row[:3] not in mine]
+    rows += [
+        (
+            result.cell.task.concept.name,
+            result.method.method.folder,
+            metric_name(result, score),
+            image,
+            value,
+        )
         for result in results
         for score in result.scores
         for image, value in score.per_image.items()
     ]
-    tables = [pa.Table.from_pylist(rows, _image_schema())]
-    if earlier is not None:
-        mine = score_keys(results)
-        columns = (earlier[name].to_pylist() for name in ("concept", "method", "metric"))
-        kept = [key not in mine for key in zip(*columns, strict=True)]
-        tables.insert(0, earlier.filter(pa.array(kept, pa.bool_())))
-    replace_file(path, lambda unfinished: pq.write_table(pa.concat_tables(tables), unfinished))
+    *texts, values = zip(*rows, strict=True) if rows else ((),) * 5
+    columns = [*map(strings, texts), floats(np.array(values, np.float64))]
+    table = pa.Table.from_arrays(columns, schema=_image_schema())
+    replace_file(path, lambda unfinished: pq.write_table(table, unfinished))
 
 
 def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extractors.base import Detections, Embeddings
+from utils.arrow import floats, strings
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -77,11 +78,11 @@ class FeatureTable:
             return
         rows = list(self._pending.values())
         if isinstance(self.rows, Embeddings):
-            flat = pa.array(np.concatenate(rows).astype(np.float32, copy=False))
+            flat = floats(np.concatenate(rows, dtype=np.float32))
             column = pa.FixedSizeListArray.from_arrays(flat, self.rows.dim)
         else:
             column = pa.array(rows, type=self._schema.field("row").type)
-        table = pa.table([pa.array(self._pending), column], schema=self._schema)
+        table = pa.table([strings(list(self._pending)), column], schema=self._schema)
         part = self.folder / f"part-{uuid.uuid4().hex}.parquet"
         unfinished = part.with_name(f".{part.name}")  # readers of a folder pass over dot files
         try:

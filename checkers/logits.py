@@ -51,12 +51,12 @@ class Head:
         known = store.table(
             f"{source}-head-{spec_digest(head=self.sha256)}", Embeddings(self.outputs)
         )
-        lacking = [image for image in dict.fromkeys(images) if image not in known]
-        if lacking:
+
+        def compute(lacking: list[str]) -> np.ndarray:
             from checkers.heads import apply_head, load_head
 
             head = load_head(self.build(), self.path)
-            rows = apply_head(head, embeddings.get(lacking), self.path)
-            for image, row in zip(lacking, rows, strict=True):
-                known.add(image, row)
+            return apply_head(head, embeddings.get(lacking), self.path)
+
+        known.complete({image: image for image in images}, compute)
         return known.get(images)

@@ -115,9 +115,10 @@ def _named_findings(task: Task, method: MethodFolder, prompts: Prompts | None) -
     }
     if prompts is not None:
         names = [method.name(image) for image in method.images]
-        found["misnamed"] = [n for n in names if parse_name(PurePosixPath(n).stem) is None]
-        lost = [name for name in names if not task.has_prompt(name, prompts)]
-        found["no_prompt"] = [name for name in lost if name not in found["misnamed"]]
+        named = {name: parse_name(PurePosixPath(name).stem) is not None for name in names}
+        found["misnamed"] = [name for name, sound in named.items() if not sound]
+        sound_names = [name for name, sound in named.items() if sound]
+        found["no_prompt"] = [n for n in sound_names if not task.has_prompt(n, prompts)]
     return [Finding(kind, names) for kind, names in found.items() if names]
 
 
@@ -209,13 +210,13 @@ def _pair_findings(task: Task, method: MethodFolder, extraction: Extraction) -> 
         for pair in task.pairing(method).pairs
         if all(i in extraction.records and not extraction.error(i, "stats") for i in pair)
     ]
-    sizes = [
-        extraction.tables["stats"].get([extraction.records[image].digest for image in side])[:, :2]
-        for side in zip(*good, strict=True)
-    ]
     if not good:
         return []
-    differ = (sizes[0] != sizes[1]).any(axis=1)
+    theirs, own = (
+        extraction.tables["stats"].get([extraction.records[image].digest for image in side])[:, :2]
+        for side in zip(*good, strict=True)
+    )
+    differ = (theirs != own).any(axis=1)
     names = [method.name(own) for (_, own), other in zip(good, differ, strict=True) if other]
     return [Finding("unlike_pair", names)] if names else []
 
@@ -232,39 +233,35 @@ def render(audits: Sequence[MethodAudit]) -> str:
         for audit, kinds in zip(audits, found, strict=True)
     ]
     meaning = [f"{kind}: {KINDS[kind][0]}" for kind in columns]
+    tasks = {audit.task.name: audit.task for audit in audits}
     few = sum("few" in kinds for kinds in found)
     if few:
         meaning.append(f"{few} of {len(audits)} folders: {KINDS['few'][0]}")
-    named = [
-        f"{audit.task.name} {audit.label}: {kind}: {shown(names)}"
-        for audit, kinds in zip(audits, found, strict=True)
-        for kind, names in kinds.items()
-        if KINDS[kind][1]
-    ]
-    notes = [f"{task}: {note}" for task, several in _notes(audits).items() for note in several]
+    notes = [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
     verdict = [
         "Some of this makes scores wrong or stand for something else."
         if any(audit.falsifies for audit in audits)
         else "Nothing here makes a score wrong."
     ]
     text = tabulate(body, ["concept", "method", "images", *columns], disable_numparse=True)
-    return "\n\n".join("\n".join(part) for part in ([text], meaning, named, notes, verdict) if part)
-
-
-def _notes(audits: Sequence[MethodAudit]) -> dict[str, tuple[str, ...]]:
-    return {audit.task.name: audit.task.notes for audit in audits}
+    parts = ([text], meaning, _falsifying(audits), notes, verdict)
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def short(audits: Sequence[MethodAudit]) -> str:
     """Return the audit in a few lines: only what falsifies."""
-    bad = [
-        f"check: {audit.task.name} {audit.label}: {f.kind}: {shown(f.names)}"
-        for audit in audits
-        for f in audit.findings
-        if KINDS[f.kind][1]
-    ]
     images = sum(len(audit.method.images) for audit in audits)
-    return "\n".join([f"check: {len(audits)} method folders, {images} images", *bad])
+    lines = [f"{len(audits)} method folders, {images} images", *_falsifying(audits)]
+    return "\n".join(f"check: {line}" for line in lines)
+
+
+def _falsifying(audits: Sequence[MethodAudit]) -> list[str]:
+    return [
+        f"{audit.task.name} {audit.label}: {finding.kind}: {shown(finding.names)}"
+        for audit in audits
+        for finding in audit.findings
+        if KINDS[finding.kind][1]
+    ]
 
 
 def shown(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from utils.config import BenchmarkConfig, Concept, Method
@@ -71,10 +72,17 @@ class Task:
 
     def pairing(self, method: MethodFolder) -> Pairing:
         """Pair a method's images with the reference's."""
-        if self.reference is None:
-            return Pairing([], [], [], [])
+        return self._pairings[method.folder]
+
+    @cached_property
+    def _pairings(self) -> dict[Path, Pairing]:
         reference = self.reference
-        return pair(reference.folder, reference.images, method.folder, method.images)
+        if reference is None:
+            return {folder.folder: Pairing([], [], [], []) for folder in self.folders}
+        return {
+            folder.folder: pair(reference.folder, reference.images, folder.folder, folder.images)
+            for folder in self.folders
+        }
 
 
 def find_tasks(

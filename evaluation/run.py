@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -323,7 +322,7 @@ class _StoredData:
     def category(self, name: str) -> str:
         return name.split("/")[0] if self.cell.task.scope == "unrelated" else ""
 
-    @cached_property
+    @property
     def _pairs(self) -> list[Pair]:
         return self.cell.task.pairing(self.method).pairs
 

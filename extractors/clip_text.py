@@ -55,11 +55,12 @@ class ClipText:
         """Return how many of the texts are too long and embedded without their tail."""
         table = store.table(f"{self.id}-tokens", Embeddings(1))
         keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        lacking = {key: text for key, text in zip(keys, texts, strict=True) if key not in table}
-        if lacking:
-            tokens = self._tokenizer(list(lacking.values()))["input_ids"]
-            for key, ids in zip(lacking, tokens, strict=True):
-                table.add(key, np.float32([len(ids)]))
+
+        def count(lacking: list[str]) -> np.ndarray:
+            ids = self._tokenizer(lacking)["input_ids"]
+            return np.array([[len(row)] for row in ids], np.float32)
+
+        table.complete(dict(zip(keys, texts, strict=True)), count)
         return int((table.get(keys) > self.max_tokens).sum())
 
     def embed(
@@ -78,13 +79,14 @@ class ClipText:
         """
         table = store.table(self.id, Embeddings(self.images.rows.dim))
         keys = [hashlib.sha256(f"{keep_end}\0{text}".encode()).hexdigest() for text in texts]
-        lacking = {key: text for key, text in zip(keys, texts, strict=True) if key not in table}
-        pending = list(lacking.items())
-        for start in range(0, len(pending), _BATCH):
-            some = pending[start : start + _BATCH]
-            rows = self._forward([text for _, text in some], keep_end)
-            for (key, _), row in zip(some, rows, strict=True):
-                table.add(key, row)
+
+        def forward(lacking: list[str]) -> np.ndarray:
+            starts = range(0, len(lacking), _BATCH)
+            return np.concatenate(
+                [self._forward(lacking[i : i + _BATCH], keep_end) for i in starts]
+            )
+
+        table.complete(dict(zip(keys, texts, strict=True)), forward)
         return table.get(keys)
 
     def _forward(self, texts: list[str], keep_end: bool) -> np.ndarray:

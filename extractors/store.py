@@ -13,9 +13,9 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ from utils.arrow import floats, strings
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
 _DETECTION = pa.struct(
@@ -67,6 +69,21 @@ class FeatureTable:
         self._pending[image] = row
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
+
+    def complete(
+        self, wanted: Mapping[str, T], compute: Callable[[list[T]], Sequence[Any]]
+    ) -> None:
+        """Compute and add the rows that are lacking.
+
+        Args:
+            wanted: what each row is computed from, by its key.
+            compute: makes a row of each; called only when some are lacking.
+        """
+        lacking = {key: source for key, source in wanted.items() if key not in self}
+        if lacking:
+            rows = compute(list(lacking.values()))
+            for key, row in zip(lacking, rows, strict=True):
+                self.add(key, row)
 
     def flush(self) -> None:
         """Write the rows that are not on disk yet as one new part.

@@ -40,6 +40,21 @@ def test_a_row_that_is_not_there_is_an_error(tmp_path):
         FeatureStore(tmp_path).table("e", Embeddings(3)).get(["a"])
 
 
+def test_only_what_is_lacking_is_computed(tmp_path):
+    table = FeatureStore(tmp_path).table("e", Embeddings(1))
+    asked = []
+
+    def compute(sources):
+        asked.append(sources)
+        return np.array(sources, np.float32)[:, None]
+
+    table.complete({"a": 1, "b": 2}, compute)
+    table.complete({"b": 7, "c": 3}, compute)
+    table.complete({"a": 9}, compute)
+    assert asked == [[1, 2], [3]]
+    assert table.get(["a", "b", "c"]).tolist() == [[1], [2], [3]]
+
+
 def test_anyone_can_open_it_with_pandas(tmp_path):
     table = FeatureStore(tmp_path).table("e", Embeddings(2))
     table.add("a", np.array([1, 2], np.float32))

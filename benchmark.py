@@ -237,6 +237,7 @@ def _score(
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
+    from utils.device import default_batch_size
 
     earlier = read_earlier(args.results_dir)
     models = _models(args)
@@ -252,7 +253,7 @@ def _score(
             images,
             store,
             pairs=pairs,
-            batch_size=args.batch_size,
+            batch_size=args.batch_size or default_batch_size(args.device),
             workers=args.workers,
             progress=not args.quiet,
         )

@@ -130,6 +130,7 @@ def _decide(
     from extractors.engine import extract
     from extractors.stats import StatsExtractor, is_constant
     from extractors.store import FeatureStore
+    from utils.device import default_batch_size
 
     name = checker.extractor.name
     stats = StatsExtractor()
@@ -138,7 +139,7 @@ def _decide(
         extraction = extract(
             {path: [checker.extractor, stats] for paths in folders.values() for path in paths},
             store,
-            batch_size=args.batch_size,
+            batch_size=args.batch_size or default_batch_size(args.device),
             workers=args.workers,
             progress=not args.quiet,
         )

@@ -88,13 +88,13 @@ def make_models(folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     files = ModelFiles(unfinished)
+    images = [_painted(number) for number in range(4)]
     for path, patch in ((files.clip, 32), (files.clip_score, 16)):
-        small.save_clip(path, patch)
+        small.save_clip(path, images[0], patch)
         _grow_clip(path, patch)
     small.save_inception(files.inception)
     _save_script(files)
     small.save_alexnet(files.alexnet)
-    images = [_painted(number) for number in range(4)]
     small.save_yolo(files.yolo, images)
     _train_yolo(files.yolo, images)
     _save_head(files.head)

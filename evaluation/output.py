@@ -258,7 +258,7 @@ def _write_images(path: Path, results: Sequence[Result], earlier: pa.Table | Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from utils.arrow import floats, strings
+    from utils.arrow import numbers, strings
 
     mine = score_keys(results)
     before = zip(*(c.to_pylist() for c in earlier.columns), strict=True) if earlier else ()
@@ -276,7 +276,7 @@ def _write_images(path: Path, results: Sequence[Result], earlier: pa.Table | Non
         for image, value in score.per_image.items()
     ]
     *texts, values = zip(*rows, strict=True) if rows else ((),) * 5
-    columns = [*map(strings, texts), floats(np.array(values, np.float64))]
+    columns = [*map(strings, texts), numbers(np.array(values, np.float64))]
     table = pa.Table.from_arrays(columns, schema=_image_schema())
     replace_file(path, lambda unfinished: pq.write_table(table, unfinished))
 

@@ -43,12 +43,16 @@ class Detections:
 class Extractor(Protocol):
     """A model with its preprocessing. A row depends on its image alone.
 
-    Making one is cheap; the network is loaded by the first ``forward``, so a run that finds
+    Making one is cheap; the network is loaded when the first image needs it, so a run that finds
     every row in the store never loads it.
+
+    Attributes:
+        slow_to_load: importing its library takes seconds, so others are loaded before it.
     """
 
     name: str
     rows: Embeddings | Detections
+    slow_to_load: bool
 
     @property
     def id(self) -> str:
@@ -60,6 +64,9 @@ class Extractor(Protocol):
 
     def prepare(self, picture: Picture) -> Sample:
         """Make the network's input. Runs in loader threads."""
+
+    def load(self) -> None:
+        """Import and load what ``forward`` needs; else its first call does."""
 
     def forward(self, batch: Sequence[Sample]) -> Sequence[Any]:
         """Return one row for each sample; all samples have the same shape."""
@@ -74,6 +81,7 @@ class PairExtractor(Protocol):
 
     name: str
     rows: Embeddings
+    slow_to_load: bool
 
     @property
     def id(self) -> str:
@@ -85,6 +93,9 @@ class PairExtractor(Protocol):
 
     def prepare(self, picture: Picture) -> Sample:
         """Make the network's input. Runs in loader threads."""
+
+    def load(self) -> None:
+        """Import and load what ``forward`` needs; else its first call does."""
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> Sequence[Any]:
         """Return one row for each (reference, candidate); all samples have the same shape."""

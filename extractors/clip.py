@@ -20,7 +20,6 @@ from utils.images import Picture, check_pixels
 from utils.weights import file_sha256, find_hub_model, hub_weights, spec_digest
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 TOKENIZER_FILES = (
@@ -123,6 +122,7 @@ class ClipExtractor:
     """
 
     name = "clip"
+    slow_to_load = False
     default_model = "openai/clip-vit-base-patch32"
 
     def __init__(
@@ -162,52 +162,28 @@ class ClipExtractor:
     def prepare(self, picture: Picture) -> Sample:
         return Sample(self.preprocess.resized(picture.rgb), picture.rgb.size)
 
+    def load(self) -> None:
+        """Load the network, if that was not done before."""
+        _ = self._network
+
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return image embeddings, float32 of shape (len(batch), dim)."""
         import torch
 
+        network, device = self._network, torch_device(self.device)
         pixels = self.preprocess.normalised(np.stack([sample.pixels for sample in batch]))
-        device = self._network.device
         with inference(device, self.precision):
-            out = self._network(pixel_values=torch.from_numpy(pixels).to(device))
-        return out.image_embeds.float().cpu().numpy()
+            embeddings = network(torch.from_numpy(pixels).to(device))
+        return embeddings.float().cpu().numpy()
 
     @cached_property
-    def _network(self):
-        from transformers import CLIPVisionModelWithProjection
+    def _network(self) -> nn.Module:
+        from extractors.clip_towers import VisionTower, load_tower
 
-        return load_tower(CLIPVisionModelWithProjection, self.folder, torch_device(self.device))
-
-
-def load_tower(kind: type, folder: Path, device: torch.device) -> nn.Module:
-    """Load one tower of a CLIP folder, whole, in evaluation mode.
-
-    Args:
-        kind: ``CLIPVisionModelWithProjection`` or ``CLIPTextModelWithProjection``.
-
-    Raises:
-        UserError: weights are missing (transformers would draw them at random) or do not fit.
-    """
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()  # its report lists the other tower
-    transformers_logging.disable_progress_bar()
-    try:
-        network, report = kind.from_pretrained(
-            folder,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported below, in one line
-        )
-    except Exception as error:  # transformers raises many kinds for a bad folder
-        raise UserError(f"{folder}: {kind.__name__} cannot be loaded: {error}") from error
-    wrong = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
-    if wrong:
-        raise UserError(
-            f"{folder}: its weights are not those of its config.json "
-            f"({len(wrong)} missing or of another shape, {min(wrong)} the first)"
-        )
-    return network.to(device).eval()
+        config = json.loads((self.folder / "config.json").read_text())
+        vision = config.get("vision_config", config)
+        device = torch_device(self.device)
+        return load_tower(VisionTower, self.folder, vision, self.rows.dim, device)
 
 
 class ClipScoreExtractor(ClipExtractor):

@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from extractors.base import Embeddings
-from extractors.clip import TOKENIZER_FILES, ClipExtractor, load_tower
+from extractors.clip import TOKENIZER_FILES, ClipExtractor
 from extractors.store import FeatureStore
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
 from utils.weights import file_sha256, spec_digest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 _BATCH = 64
 
@@ -57,8 +61,7 @@ class ClipText:
         keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
         def count(lacking: list[str]) -> np.ndarray:
-            ids = self._tokenizer(lacking)["input_ids"]
-            return np.array([[len(row)] for row in ids], np.float32)
+            return np.array([[len(row)] for row in self._token_ids(lacking)], np.float32)
 
         table.complete(dict(zip(keys, texts, strict=True)), count)
         return int((table.get(keys) > self.max_tokens).sum())
@@ -92,24 +95,42 @@ class ClipText:
     def _forward(self, texts: list[str], keep_end: bool) -> np.ndarray:
         import torch
 
-        ids = self._tokenizer(texts, truncation=keep_end, max_length=self.max_tokens)["input_ids"]
-        ids = [torch.tensor(row[: self.max_tokens]) for row in ids]
-        # Padding stands behind the end token, where causal attention does not see it.
-        padding = self._tokenizer.pad_token_id or 0
-        batch = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=padding)
-        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in ids], True)
-        device = self._network.device
+        network, device = self._network, torch_device(self.images.device)
+        most = self.max_tokens
+        ids = [
+            torch.tensor([*row[: most - 1], row[-1]] if keep_end else row[:most])
+            if len(row) > most
+            else torch.tensor(row)
+            for row in self._token_ids(texts)
+        ]
+        last = torch.tensor([self._last(row) for row in ids])
+        # Padding stands behind, where causal attention does not see it.
+        batch = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
         with inference(device, self.images.precision):
-            out = self._network(input_ids=batch.to(device), attention_mask=mask.to(device))
-        return out.text_embeds.float().cpu().numpy()
+            embeddings = network(batch.to(device), last.to(device))
+        return embeddings.float().cpu().numpy()
 
-    @cached_property
-    def _tokenizer(self):
-        from transformers import AutoTokenizer
+    def _last(self, ids: torch.Tensor) -> int:
+        """Where transformers takes the state: at the end token, or at 0 if that was cut off."""
+        end = self._config.get("text_config", {}).get("eos_token_id", 49407)
+        # The first published configs say 2, where the greatest id is meant.
+        return int(ids.argmax() if end == 2 else (ids == end).int().argmax())
 
+    def _token_ids(self, texts: list[str]) -> list[list[int]]:
+        """Return the tokens of each text, start and end included, however many they are."""
         folder: Path = self.images.folder
+        file = folder / "tokenizer.json"
         try:
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            if file.is_file():
+                from tokenizers import Tokenizer
+
+                tokenizer = Tokenizer.from_file(str(file))
+                tokenizer.no_truncation()
+                tokenizer.no_padding()
+                return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+            from transformers import AutoTokenizer  # two seconds
+
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)(texts)["input_ids"]
         except Exception as error:  # transformers raises many kinds for a bad folder
             raise UserError(
                 f"{folder}: no usable tokenizer there (tokenizer.json, or vocab.json and "
@@ -117,8 +138,9 @@ class ClipText:
             ) from error
 
     @cached_property
-    def _network(self):
-        from transformers import CLIPTextModelWithProjection
+    def _network(self) -> nn.Module:
+        from extractors.clip_towers import TextTower, load_tower
 
-        kind, folder = CLIPTextModelWithProjection, self.images.folder
-        return load_tower(kind, folder, torch_device(self.images.device))
+        config, folder = self._config.get("text_config", {}), self.images.folder
+        device = torch_device(self.images.device)
+        return load_tower(TextTower, folder, config, self.images.rows.dim, device)

@@ -4,6 +4,9 @@ Loader threads read each file once, ask the store what is missing, decode once a
 extractor's input from that; the main thread runs the networks. Decoding and resizing release
 the interpreter lock, so threads use all cores without copying images between processes.
 
+Networks are loaded by a thread of their own, one after the other; those that are there already
+run meanwhile, as importing some libraries takes longer than scoring a few images.
+
 Images that are compared are loaded together, so that pairs need no second decode. Batches are
 formed in the order given: a run that is resumed forms the batches of one never stopped.
 """
@@ -24,11 +27,14 @@ import numpy as np
 from tqdm import tqdm
 
 from extractors.base import Embeddings, Extractor, PairExtractor, Sample, pair_key
+from extractors.networks import Networks
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
 from utils.images import Picture, UnreadableImageError, decode, read
 
 logger = logging.getLogger(__name__)
+
+_BATCHES_AHEAD = 8  # of an extractor, while its network is being loaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,7 +120,7 @@ def extract(
                 bar.update(len(loaded.records))
             run.forward_rest()
     finally:
-        run.flush()
+        run.close()
     seconds = time.monotonic() - started
     for name, n in run.computed.items():
         found = "every row was in the store" if len(run.tables[name]) else "nothing to compute"
@@ -169,6 +175,8 @@ class _Run:
         self.pairs = pairs
         wanted = (*images.values(), *pairs.values())
         self.extractors = {e.name: e for several in wanted for e in several}
+        with ThreadPoolExecutor() as pool:  # digests of weights
+            list(pool.map(lambda extractor: extractor.id, self.extractors.values()))
         self.tables = {e.name: store.table(e.id, e.rows) for e in self.extractors.values()}
         self.computed = dict.fromkeys(self.extractors, 0)
         self.batch_size = batch_size
@@ -176,6 +184,8 @@ class _Run:
         self.failures: dict[tuple[str, str], str] = {}
         # (extractor, input shape) -> samples waiting for a full batch, by row key
         self.waiting: dict[tuple[str, tuple[int, ...]], dict[str, Any]] = {}
+        self.ready: dict[str, deque[dict[str, Any]]] = {}  # extractor -> batches to be run
+        self.networks = Networks(self.extractors.values())
 
     def load(self, group: _Group) -> _Loaded:
         """Read, hash, decode and prepare a group (in a loader thread)."""
@@ -189,6 +199,7 @@ class _Run:
             except UnreadableImageError as error:
                 loaded.records[path] = ImageRecord(path, None, str(error))
         singles, pairs = self._lacking(group, loaded.records)
+        self.networks.start(extractor.name for _, extractor in (*singles, *pairs))
         pictures: dict[Path, Picture] = {}
         for path in dict.fromkeys([p for p, _ in singles] + [p for pair, _ in pairs for p in pair]):
             try:
@@ -223,30 +234,56 @@ class _Run:
         return singles, pairs
 
     def take(self, loaded: _Loaded) -> None:
-        """Queue the samples of a group and run every batch that is full."""
+        """Queue the samples of a group, and run the full batches whose networks are there."""
         self.records.update(loaded.records)
         self.failures.update(loaded.failures)
         for name, key, sample in loaded.samples:
-            if key in self.tables[name] or (key, name) in self.failures:
-                continue  # an equal file came first
+            if self._came_before(name, key):
+                continue
             shape = (sample if isinstance(sample, Sample) else sample[0]).pixels.shape
             batch = self.waiting.setdefault((name, shape), {})
             batch[key] = sample
             if len(batch) == self.batch_size:
-                self._forward(name, shape)
+                self._close_batch(name, shape)
         while sum(map(len, self.waiting.values())) > 4 * self.batch_size * len(self.extractors):
             # A folder of many shapes: what waits for its like must not fill the memory.
-            self._forward(*max(self.waiting, key=lambda slot: len(self.waiting[slot])))
+            self._close_batch(*max(self.waiting, key=lambda slot: len(self.waiting[slot])))
+        self._forward(most_left=_BATCHES_AHEAD)
 
     def forward_rest(self) -> None:
-        """Run the batches that never filled."""
+        """Run everything that waits, also the batches that never filled."""
         for slot in list(self.waiting):
-            self._forward(*slot)
+            self._close_batch(*slot)
+        self._forward(most_left=0)
 
-    def _forward(self, name: str, shape: tuple[int, ...]) -> None:
-        batch = self.waiting.pop((name, shape))
+    def _came_before(self, name: str, key: str) -> bool:
+        """Whether an equal file was there first; that it waits for its like is checked later."""
+        return (
+            key in self.tables[name]
+            or (key, name) in self.failures
+            or any(key in batch for batch in self.ready.get(name, ()))
+        )
+
+    def _close_batch(self, name: str, shape: tuple[int, ...]) -> None:
+        self.ready.setdefault(name, deque()).append(self.waiting.pop((name, shape)))
+
+    def _forward(self, most_left: int) -> None:
+        """Run the batches whose networks are loaded, waiting for one while too many are left."""
+        while self.ready:
+            name = self.networks.first_loaded(self.ready)
+            if name is None:
+                if max(map(len, self.ready.values())) <= most_left:
+                    return
+                self.networks.wait(self.ready)
+                continue
+            self._run_batch(name, self.ready[name].popleft())
+            if not self.ready[name]:
+                del self.ready[name]
+
+    def _run_batch(self, name: str, batch: Mapping[str, Any]) -> None:
         extractor, table = self.extractors[name], self.tables[name]
-        rows = extractor.forward(list(batch.values()))
+        with self.networks.beside_loading():
+            rows = extractor.forward(list(batch.values()))
         for key, row in zip(batch, rows, strict=True):
             if isinstance(extractor.rows, Embeddings) and not np.isfinite(row).all():
                 self.failures[key, name] = f"{name} gives values that are not finite"
@@ -254,7 +291,9 @@ class _Run:
             table.add(key, row)
             self.computed[name] += 1
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        """Write what is not written yet."""
+        self.networks.close()
         for table in self.tables.values():
             table.flush()
 

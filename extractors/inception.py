@@ -48,6 +48,7 @@ class InceptionExtractor:
 
     name = "inception"
     rows = Embeddings(2048)
+    slow_to_load = True
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
@@ -78,6 +79,10 @@ class InceptionExtractor:
         ]
         pixels = np.stack([np.asarray(channel) for channel in channels]).clip(0, 255)
         return Sample(pixels, picture.rgb.size)
+
+    def load(self) -> None:
+        """Load the network, if that was not done before."""
+        _ = self._network
 
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return pool features, float32 of shape (len(batch), 2048)."""

@@ -10,6 +10,7 @@ learned weights of their channels,
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 BACKBONE = Published("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79")
 _LINEAR_SHA256 = "df73285e"  # how it begins; the lpips package's weights/v0.1/alex.pth
-_RELUS = (1, 4, 7, 9, 11)  # positions in torchvision's alexnet().features
+_RELUS = (1, 4, 7, 9, 11)  # positions in AlexNet's features
 # The mean and standard deviation the network was calibrated with, on the scale -1 to 1.
 _MEAN = (-0.030, -0.088, -0.188)
 _STD = (0.458, 0.448, 0.450)
@@ -66,6 +67,7 @@ class LpipsExtractor:
     name = "lpips"
     option = "lpips_backbone"  # on the left of --model NAME=...
     rows = Embeddings(1)
+    slow_to_load = False
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
@@ -100,6 +102,10 @@ class LpipsExtractor:
         if min(picture.rgb.size) < _SMALLEST:
             raise ValueError(f"AlexNet needs at least {_SMALLEST} pixels a side")
         return Sample(np.asarray(picture.rgb), picture.rgb.size)
+
+    def load(self) -> None:
+        """Load the network, if that was not done before."""
+        _ = self._network
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return the distances, float32 of shape (len(batch), 1).
@@ -166,15 +172,23 @@ def _unit_length(x: torch.Tensor) -> torch.Tensor:
 
 
 def _alexnet(path: Path) -> nn.Sequential:
-    """Load the convolutional part of an AlexNet; the file may leave the classifier out."""
-    import torch
-    from torchvision.models import alexnet
+    """Load the convolutional part of an AlexNet; the file may leave the classifier out.
 
+    A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv
+    1404.5997, with torchvision's state-dict keys; importing torchvision takes four seconds.
+    """
+    from torch import nn
+
+    def relu() -> nn.ReLU:
+        return nn.ReLU(inplace=True)
+
+    layers = [nn.Conv2d(3, 64, 11, stride=4, padding=2), relu(), nn.MaxPool2d(3, 2)]
+    layers += [nn.Conv2d(64, 192, 5, padding=2), relu(), nn.MaxPool2d(3, 2)]
+    for channels, outputs in ((192, 384), (384, 256), (256, 256)):
+        layers += [nn.Conv2d(channels, outputs, 3, padding=1), relu()]
+    network = nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
     state = {k: v for k, v in load_state_dict(path).items() if str(k).startswith("features.")}
-    with torch.device("meta"):  # no memory and no time for the classifier's 58 million weights
-        network = alexnet()
-    del network.classifier
-    return load_strictly(network.to_empty(device="cpu"), state, path).features
+    return load_strictly(network, state, path).features
 
 
 def _linear_file() -> Path:

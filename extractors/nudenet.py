@@ -67,6 +67,7 @@ class NudeNetExtractor:
 
     name = "nudenet"
     rows = Detections()
+    slow_to_load = False
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
@@ -105,6 +106,10 @@ class NudeNetExtractor:
             square, 1 / 255.0, (self._resolution,) * 2, (0, 0, 0), swapRB=True, crop=False
         )
         return Sample(blob[0], (width, height))
+
+    def load(self) -> None:
+        """Open the ONNX session, if that was not done before."""
+        _ = self._session
 
     def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
         """Return the detections of each sample, highest score first."""

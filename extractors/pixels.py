@@ -38,6 +38,7 @@ class PixelsExtractor:
 
     name = "pixels"
     rows = Embeddings(2)
+    slow_to_load = True
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
@@ -67,6 +68,10 @@ class PixelsExtractor:
         if min(picture.rgb.size) < _SMALLEST:
             raise ValueError(f"SSIM needs at least {_SMALLEST} pixels a side")
         return Sample(np.asarray(picture.rgb), picture.rgb.size)
+
+    def load(self) -> None:
+        """Import torchmetrics."""
+        import torchmetrics.functional.image  # noqa: F401
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return SSIM and MSE of each pair, float32 of shape (len(batch), 2).

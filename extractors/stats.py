@@ -30,6 +30,7 @@ class StatsExtractor:
 
     name = "stats"
     rows = Embeddings(4)
+    slow_to_load = False
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
@@ -50,6 +51,9 @@ class StatsExtractor:
         darkest, brightest = zip(*picture.rgb.getextrema(), strict=True)
         row = (*picture.rgb.size, min(darkest), max(brightest))
         return Sample(np.array(row, np.float32), picture.rgb.size)
+
+    def load(self) -> None:
+        """There is nothing to load."""
 
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return the rows, float32 of shape (len(batch), 4)."""

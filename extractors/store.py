@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extractors.base import Detections, Embeddings
-from utils.arrow import floats, strings
+from utils.arrow import numbers, strings
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -95,10 +95,10 @@ class FeatureTable:
             return
         rows = list(self._pending.values())
         if isinstance(self.rows, Embeddings):
-            flat = floats(np.concatenate(rows, dtype=np.float32))
+            flat = numbers(np.concatenate(rows, dtype=np.float32))
             column = pa.FixedSizeListArray.from_arrays(flat, self.rows.dim)
         else:
-            column = pa.array(rows, type=self._schema.field("row").type)
+            column = _detections(rows)
         table = pa.table([strings(list(self._pending)), column], schema=self._schema)
         part = self.folder / f"part-{uuid.uuid4().hex}.parquet"
         unfinished = part.with_name(f".{part.name}")  # readers of a folder pass over dot files
@@ -158,6 +158,20 @@ class FeatureTable:
         self._parts.append(part)
         for position, image in enumerate(images):
             self._index.setdefault(image, (number, position))
+
+
+def _detections(rows: Sequence[Sequence[dict[str, Any]]]) -> pa.Array:
+    """Lists of detections, column by column: pa.array() of dicts imports pandas, a second."""
+    flat = [found for row in rows for found in row]
+    columns = [strings([found["label"] for found in flat])]
+    columns += [
+        numbers(np.array([found[field.name] for found in flat], np.float32))
+        for field in list(_DETECTION)[1:]
+    ]
+    ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(
+        numbers(ends), pa.StructArray.from_arrays(columns, fields=list(_DETECTION))
+    )
 
 
 def _read(part: Path, column: str) -> pa.Array:

@@ -1,6 +1,6 @@
 """YOLO detections, as ``ultralytics.YOLO(weights).predict(file, conf=0.001, iou=0.6)`` gives them.
 
-ultralytics (AGPL-3.0) is called, not copied, and imported by the first image that needs it.
+ultralytics (AGPL-3.0) is called, not copied, and imported when the first image needs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ DEFAULT = Published(
 _STORED_ABOVE = 0.001  # any later threshold is a recomputation: see YoloExtractor
 _NMS_IOU = 0.6
 _MAX_DETECTIONS = 300
+_THINNEST = 500  # at 640 pixels a side, a strip of 1.3
 
 # Read once, while ultralytics is imported: no look-ups on the network, no `pip install` of what
 # it or a weights file asks for, no banners on stdout.
@@ -58,6 +58,7 @@ class YoloExtractor:
 
     name = "yolo"
     rows = Detections()
+    slow_to_load = True
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
@@ -69,7 +70,6 @@ class YoloExtractor:
         self.path = _given(model) if model else find_default()
         self.device = device
         self.precision = precision
-        self._loading = Lock()  # loader threads ask for the letterbox all at once
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -87,14 +87,19 @@ class YoloExtractor:
         return f"yolo-{self.precision}-{spec_digest(**nms, **parts)}"
 
     def prepare(self, picture: Picture) -> Sample:
-        """Make the network's input, uint8 of shape (height, width, 3), RGB.
+        """Return the upright pixels, uint8 of shape (height, width, 3), RGB.
 
-        The longer side is the size the model was trained at (640 for ``yolov8n.pt``), the other
-        the next multiple of its stride.
+        Raises:
+            ValueError: a strip that has no height at the network's size.
         """
-        # ultralytics letterboxes BGR and swaps later: the same, channel by channel.
-        pixels = self._network.letterbox(image=np.asarray(picture.upright))
-        return Sample(pixels, picture.upright.size)
+        size = picture.upright.size
+        if max(size) > _THINNEST * min(size):
+            raise ValueError(f"one side is over {_THINNEST} times the other")
+        return Sample(np.asarray(picture.upright), size)
+
+    def load(self) -> None:
+        """Load the network, if that was not done before."""
+        _ = self._network
 
     def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
         """Return the detections of each sample, highest score first, at most 300.
@@ -107,8 +112,11 @@ class YoloExtractor:
         """
         import torch
 
-        model = self._network.model
-        pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch])).to(model.device)
+        model, letterbox = self._network.model, self._network.letterbox
+        # Here, not in prepare, which must not wait for ultralytics. It letterboxes BGR and swaps
+        # later: the same, channel by channel.
+        boxed = np.stack([letterbox(image=sample.pixels) for sample in batch])
+        pixels = torch.from_numpy(boxed).to(model.device)
         with inference(model.device, self.precision):
             images = pixels.permute(0, 3, 1, 2).contiguous().float() / 255
             anchors = model(images)[0].float()
@@ -116,13 +124,8 @@ class YoloExtractor:
                 raise UserError(f"{self.path}: gives values that are not finite ({self.precision})")
             return _detections(anchors, model, images.shape[2:], [s.size for s in batch])
 
-    @property
-    def _network(self) -> _Network:
-        with self._loading:
-            return self._loaded
-
     @cached_property
-    def _loaded(self) -> _Network:
+    def _network(self) -> _Network:
         return _load(self.path, self.device)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 
-def floats(values: np.ndarray) -> pa.Array:
-    """Return a float32 or float64 array as an Arrow array, flat."""
+def numbers(values: np.ndarray) -> pa.Array:
+    """Return an array of numbers as an Arrow array, flat."""
     data = np.ascontiguousarray(values)
     kind = pa.from_numpy_dtype(data.dtype)
     return pa.Array.from_buffers(kind, data.size, [None, pa.py_buffer(data)])

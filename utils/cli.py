@@ -39,7 +39,10 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (auto)"
     )
     run.add_argument(
-        "--batch-size", type=positive, default=32, metavar="N", help="images a forward pass (32)"
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="images a forward pass (8 on a CPU, 64 on a GPU)",
     )
     run.add_argument(
         "--workers", type=positive, default=_cores(), metavar="N", help="loader threads (cores)"

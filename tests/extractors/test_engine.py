@@ -20,6 +20,8 @@ class Mean:
         self.rows = Embeddings(3)
         self.shapes = shapes  # keep the image's own shape
         self.fail = fail
+        self.slow_to_load = False
+        self.loads = 0
         self.batches = []
         self.prepared = 0
         self.lock = threading.Lock()
@@ -32,9 +34,12 @@ class Mean:
         pixels = np.asarray(picture.rgb, np.float32)
         return Sample(pixels if self.shapes else pixels.mean(axis=(0, 1)), picture.rgb.size)
 
-    def forward(self, batch):
+    def load(self):
+        self.loads += 1
         if self.fail == "model":
             raise UserError("no such model")
+
+    def forward(self, batch):
         assert len({sample.pixels.shape for sample in batch}) == 1
         self.batches.append(len(batch))
         rows = np.stack([s.pixels.reshape(-1, 3).mean(axis=0) for s in batch])
@@ -62,6 +67,7 @@ def test_a_second_run_computes_nothing(make_images, tmp_path):
     again = Mean()
     done = run(folder, [again], FeatureStore(tmp_path / "store"))
     assert (done.computed, again.prepared, again.batches) == ({"mean": 0}, 0, [])
+    assert again.loads == 0
 
 
 def test_several_extractors_share_one_decode(make_images, tmp_path, monkeypatch):
@@ -224,3 +230,23 @@ def test_ordered_map_keeps_the_order_and_bounds_the_look_ahead():
     assert next(mapped) == 0
     assert len(taken) <= 7  # a folder of a million images must not fill the memory
     assert list(mapped) == [i * i for i in range(1, 50)]
+
+
+def test_an_equal_file_that_comes_while_the_network_loads_is_computed_once(make_images, tmp_path):
+    # Its first batch is full but has not run: without care the store would hold two rows.
+    folder = make_images("a", 2)
+    for i in range(4):
+        shutil.copy(folder / "0_0_0.png", folder / f"copy{i}.png")
+    extractor, arrived = Mean(), threading.Event()
+    load, prepare = extractor.load, extractor.prepare
+    extractor.load = lambda: (arrived.wait(10), load())
+
+    def prepared(picture):
+        if extractor.prepared == 5:
+            arrived.set()
+        return prepare(picture)
+
+    extractor.prepare = prepared
+    done = run(folder, [extractor], FeatureStore(tmp_path / "store"), batch_size=1)
+    assert done.computed == {"mean": 2}
+    assert extractor.batches == [1, 1]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import ROOT
-from utils.arrow import floats, strings
+from utils.arrow import numbers, strings
 
 
 @pytest.mark.parametrize("texts", [[], ["a"], ["", "é", "x" * 300, "<&>"]])
@@ -19,10 +19,10 @@ def test_strings_are_those_of_pyarrow(texts):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_are_those_of_pyarrow(dtype):
     values = np.random.default_rng(0).random((3, 4)).astype(dtype)
-    ours = floats(values[:, ::2])  # not contiguous
+    ours = numbers(values[:, ::2])  # not contiguous
     ours.validate(full=True)
     assert ours.equals(pa.array(values[:, ::2].ravel()))
-    assert len(floats(np.empty((0, 4), dtype))) == 0
+    assert len(numbers(np.empty((0, 4), dtype))) == 0
 
 
 def test_a_name_that_is_no_utf8_is_kept_readable():
@@ -31,7 +31,7 @@ def test_a_name_that_is_no_utf8_is_kept_readable():
 
 def test_pandas_is_not_imported():
     code = (
-        "import sys, numpy as np; from utils.arrow import floats, strings; "
-        "strings(['a']); floats(np.zeros(2)); sys.exit('pandas' in sys.modules)"
+        "import sys, numpy as np; from utils.arrow import numbers, strings; "
+        "strings(['a']); numbers(np.zeros(2)); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

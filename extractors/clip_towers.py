@@ -1,0 +1,244 @@
+"""CLIP's two networks, with the state-dict keys of transformers.
+
+A. Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", arXiv
+2103.00020. Written out because importing transformers' takes seven seconds, more than scoring a
+hundred images; the tests hold them against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from utils.errors import UserError
+from utils.weights import hub_weights, load_state_dict, load_strictly, reason
+
+
+def quick_gelu(x: torch.Tensor) -> torch.Tensor:
+    """OpenAI's approximation of GELU: x sigmoid(1.702 x)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "quick_gelu": quick_gelu,
+    "gelu": functional.gelu,
+}
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Drawing weights would take a second; those of a file come."""
+
+
+class _Embedding(nn.Embedding):
+    def reset_parameters(self) -> None:
+        """As for ``_Linear``."""
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
+            _Linear(width, width) for _ in range(4)
+        )
+
+    def forward(self, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
+        q, k, v = (
+            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return self.out_proj(mixed.transpose(1, 2).flatten(-2))
+
+
+class _Mlp(nn.Module):
+    def __init__(self, width: int, inner: int, activation: str) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = _Linear(width, inner), _Linear(inner, width)
+        self.activation = _ACTIVATIONS[activation]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, epsilon = config["hidden_size"], config["layer_norm_eps"]
+        self.layer_norm1 = nn.LayerNorm(width, epsilon)
+        self.self_attn = _Attention(width, config["num_attention_heads"])
+        self.layer_norm2 = nn.LayerNorm(width, epsilon)
+        self.mlp = _Mlp(width, config["intermediate_size"], config["hidden_act"])
+
+    def forward(self, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
+        x = x + self.self_attn(self.layer_norm1(x), causal=causal)
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class _Encoder(nn.Module):
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_Layer(config) for _ in range(config["num_hidden_layers"]))
+
+    def forward(self, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x, causal=causal)
+        return x
+
+
+class _VisionEmbeddings(nn.Module):
+    def __init__(self, width: int, patch: int, image_size: int) -> None:
+        super().__init__()
+        self.class_embedding = nn.Parameter(torch.empty(width))
+        self.patch_embedding = nn.Conv2d(3, width, patch, stride=patch, bias=False)
+        self.position_embedding = _Embedding((image_size // patch) ** 2 + 1, width)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        token = self.class_embedding.expand(len(pixels), 1, -1)
+        return torch.cat([token, patches], 1) + self.position_embedding.weight
+
+
+class _VisionTransformer(nn.Module):
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, epsilon = config["hidden_size"], config["layer_norm_eps"]
+        self.embeddings = _VisionEmbeddings(width, config["patch_size"], config["image_size"])
+        self.pre_layrnorm = nn.LayerNorm(width, epsilon)  # the published key
+        self.encoder = _Encoder(config)
+        self.post_layernorm = nn.LayerNorm(width, epsilon)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        x = self.encoder(self.pre_layrnorm(self.embeddings(pixels)), causal=False)
+        return self.post_layernorm(x[:, 0])
+
+
+class VisionTower(nn.Module):
+    """Images to projected embeddings.
+
+    Args:
+        config: transformers' ``vision_config``.
+        dim: length of an embedding.
+    """
+
+    prefixes = ("vision_model.", "visual_projection.")
+    defaults: ClassVar[Mapping[str, int]] = {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "image_size": 224,
+        "patch_size": 32,
+    }
+
+    def __init__(self, config: Mapping[str, Any], dim: int) -> None:
+        super().__init__()
+        self.vision_model = _VisionTransformer(config)
+        self.visual_projection = _Linear(config["hidden_size"], dim, bias=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return float of shape (n, dim) for pixels of shape (n, 3, image_size, image_size)."""
+        return self.visual_projection(self.vision_model(pixels))
+
+
+class _TextEmbeddings(nn.Module):
+    def __init__(self, vocabulary: int, positions: int, width: int) -> None:
+        super().__init__()
+        self.token_embedding = _Embedding(vocabulary, width)
+        self.position_embedding = _Embedding(positions, width)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
+
+
+class _TextTransformer(nn.Module):
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width = config["hidden_size"]
+        self.embeddings = _TextEmbeddings(
+            config["vocab_size"], config["max_position_embeddings"], width
+        )
+        self.encoder = _Encoder(config)
+        self.final_layer_norm = nn.LayerNorm(width, config["layer_norm_eps"])
+
+    def forward(self, ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+        x = self.encoder(self.embeddings(ids), causal=True)
+        return self.final_layer_norm(x[torch.arange(len(ids), device=ids.device), last])
+
+
+class TextTower(nn.Module):
+    """Token ids to projected embeddings.
+
+    Args:
+        config: transformers' ``text_config``.
+        dim: length of an embedding.
+    """
+
+    prefixes = ("text_model.", "text_projection.")
+    defaults: ClassVar[Mapping[str, int]] = {
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 8,
+        "max_position_embeddings": 77,
+        "vocab_size": 49408,
+    }
+
+    def __init__(self, config: Mapping[str, Any], dim: int) -> None:
+        super().__init__()
+        self.text_model = _TextTransformer(config)
+        self.text_projection = _Linear(config["hidden_size"], dim, bias=False)
+
+    def forward(self, ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+        """Return float of shape (n, dim).
+
+        Args:
+            ids: tokens of shape (n, length), padded behind.
+            last: position of the token whose state is the embedding, of shape (n,).
+        """
+        return self.text_projection(self.text_model(ids, last))
+
+
+def load_tower(
+    kind: type[VisionTower] | type[TextTower],
+    folder: Path,
+    config: Mapping[str, Any],
+    dim: int,
+    device: torch.device,
+) -> nn.Module:
+    """Load one tower of a CLIP folder, whole, in evaluation mode.
+
+    Args:
+        config: what its ``config.json`` says of the tower; the rest is CLIP's default.
+        dim: length of an embedding.
+
+    Raises:
+        UserError: weights are missing or do not fit, or it is no CLIP.
+    """
+    config = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, **kind.defaults, **config}
+    if config["hidden_act"] not in _ACTIVATIONS:
+        raise UserError(f"{folder}: hidden_act {config['hidden_act']} is not one of CLIP's")
+    weights = hub_weights(folder)
+    state = {
+        key: value
+        for key, value in _state_dict(weights).items()
+        if key.startswith(kind.prefixes) and not key.endswith("position_ids")
+    }
+    return load_strictly(kind(config, dim), state, weights).to(device)
+
+
+def _state_dict(weights: Path) -> dict[str, torch.Tensor]:
+    if weights.suffix != ".safetensors":
+        return load_state_dict(weights)
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(weights)
+    except Exception as error:  # a damaged file
+        raise UserError(f"{weights}: cannot be loaded: {reason(error)}") from error

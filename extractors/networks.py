@@ -1,0 +1,88 @@
+"""Loading networks while others run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from threading import Lock
+
+from extractors.base import Extractor, PairExtractor
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_LARGE = 1 << 30
+
+
+class Networks:
+    """Loads extractors in one thread of its own, those that import a slow library last.
+
+    One thread, because two that import libraries that import each other may deadlock.
+    """
+
+    def __init__(self, extractors: Iterable[Extractor | PairExtractor]) -> None:
+        self._extractors = sorted(extractors, key=lambda extractor: extractor.slow_to_load)
+        self._loads: dict[str, Future[None]] = {}
+        self._starting = Lock()
+        self._pool = ThreadPoolExecutor(1, "networks", initializer=_keep_freed_memory)
+
+    def start(self, names: Iterable[str]) -> None:
+        """Begin to load the networks of extractors, if that was not begun before; any thread may."""
+        with self._starting:
+            wanted = set(names) - self._loads.keys()
+            for extractor in self._extractors:
+                if extractor.name in wanted:
+                    self._loads[extractor.name] = self._pool.submit(extractor.load)
+
+    def first_loaded(self, names: Iterable[str]) -> str | None:
+        """Return the first of the extractors whose network is there; None if there is none.
+
+        Raises:
+            UserError: it cannot be loaded.
+        """
+        for name in names:
+            if self._loads[name].done():
+                self._loads[name].result()
+                return name
+        return None
+
+    def wait(self, names: Iterable[str]) -> None:
+        """Wait until one of the extractors has its network, or fails to load it."""
+        wait([self._loads[name] for name in names], return_when=FIRST_COMPLETED)
+
+    @contextmanager
+    def beside_loading(self) -> Iterator[None]:
+        """Run the body with a core less while networks are loaded.
+
+        A forward pass that shares a core with an import waits for its slowest thread: with both
+        cores of two it takes as long as with one, and the import longer.
+        """
+        if all(load.done() for load in self._loads.values()) or "torch" not in sys.modules:
+            yield
+            return
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, threads - 1))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+    def close(self) -> None:
+        """Begin no further load."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the memory of freed arrays for the next ones.
+
+    It hands large blocks back to the system, which clears each anew: a tenth of the time of a run
+    on CPUs. Another C library is left as it is.
+    """
+    if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {}):
+        glibc = ctypes.CDLL(None)
+        glibc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        glibc.mallopt(_M_TRIM_THRESHOLD, _LARGE)

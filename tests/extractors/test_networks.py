@@ -1,0 +1,79 @@
+import threading
+
+import pytest
+
+from extractors.networks import Networks
+from utils.errors import UserError
+
+
+class Loads:
+    """An extractor that tells when it is loaded, and waits until it may be."""
+
+    def __init__(self, name, *, slow_to_load=False, log=None, error=None):
+        self.name, self.slow_to_load, self.error = name, slow_to_load, error
+        self.log = [] if log is None else log
+        self.may = threading.Event()
+
+    def load(self):
+        assert self.may.wait(10)
+        self.log.append(self.name)
+        if self.error:
+            raise self.error
+
+
+def test_networks_are_loaded_once_and_the_slow_ones_last():
+    log = []
+    several = [Loads("slow", slow_to_load=True, log=log), Loads("quick", log=log)]
+    networks = Networks(several)
+    for extractor in several:
+        extractor.may.set()
+    networks.start(["slow", "quick"])
+    networks.start(["slow", "quick"])
+    while not networks.first_loaded(["slow"]):
+        networks.wait(["slow"])
+    networks.close()
+    assert log == ["quick", "slow"]
+
+
+def test_one_that_is_there_runs_while_another_is_loaded():
+    # Else a run would wait for the slowest import before its first forward pass.
+    quick, slow = Loads("quick"), Loads("slow", slow_to_load=True)
+    networks = Networks([quick, slow])
+    quick.may.set()
+    networks.start(["quick", "slow"])
+    networks.wait(["quick", "slow"])
+    assert networks.first_loaded(["slow", "quick"]) == "quick"
+    slow.may.set()
+    networks.wait(["slow"])
+    assert networks.first_loaded(["slow", "quick"]) == "slow"
+    networks.close()
+
+
+def test_an_error_of_loading_comes_when_the_network_is_asked_for():
+    broken = Loads("broken", error=UserError("not a model"))
+    broken.may.set()
+    networks = Networks([broken])
+    networks.start(["broken"])
+    networks.wait(["broken"])
+    with pytest.raises(UserError, match="not a model"):
+        networks.first_loaded(["broken"])
+    networks.close()
+
+
+def test_a_core_is_left_to_the_loading_thread_and_given_back():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    loads = Loads("one")
+    networks = Networks([loads])
+    networks.start(["one"])
+    with networks.beside_loading():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    loads.may.set()
+    networks.wait(["one"])
+    with networks.beside_loading():
+        assert torch.get_num_threads() == 2
+    networks.close()
+    torch.set_num_threads(before)

@@ -349,6 +349,7 @@ def _manifest(
     return document | {
         "checkers": {name: checker.provenance for name, checker in checkers.items()},
         "scores": sorted(score_keys(results)),
+        "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "config": {
             str(path): file_sha256(path)
             for path in (config.path, *(vars(config.prompts).values() if config.prompts else ()))

@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from utils.config import Concept
@@ -72,6 +72,19 @@ def parse_name(stem: str) -> FileName | None:
     """
     found = re.fullmatch(r"([0-9]+)_([0-9]+)_([0-9]+)", stem)
     return FileName(*map(int, found.groups())) if found else None
+
+
+def prompt_key(name: str) -> str:
+    """Return what the samples of one prompt share: an image's path without its sample number.
+
+    An image of another name stands for itself.
+
+    >>> prompt_key("Airplane/2_0_13.png"), prompt_key("2_0_1.png"), prompt_key("x.png")
+    ('Airplane/2_0', '2_0', 'x.png')
+    """
+    path = PurePosixPath(name)
+    found = parse_name(path.stem)
+    return str(path.with_name(f"{found.i}_{found.j}")) if found else name
 
 
 def forgot_prompts(prompts: PromptSet, concept: Concept) -> dict[tuple[int, int], str]:

@@ -1,0 +1,144 @@
+"""A results folder, read back: scores, the values of single images, block resamples."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.weights import reason
+
+Key = tuple[str, str, str]  # concept, method's folder, metric
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One row of ``scores.csv``; see ``metrics.base.Score``."""
+
+    concept: str
+    method: str
+    metric: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    unit: str
+    higher_is_better: bool | None
+    warnings: tuple[str, ...]
+
+    @property
+    def key(self) -> Key:
+        return self.concept, self.method, self.metric
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """Values of single images (or pairs), float64 of shape (n,), by their names."""
+
+    names: list[str]
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything of a results folder that a report needs.
+
+    Attributes:
+        scores: in the order of ``scores.csv``.
+        per_image: the values behind a score, where it is a mean or rate over images.
+        resamples: block -> value without that block's images, for scores of whole sets (fid, kid);
+            a block holds the same prompts for every method of a concept.
+        manifest: ``manifest.json``.
+    """
+
+    folder: Path
+    scores: list[ScoreRow]
+    per_image: Mapping[Key, PerImage]
+    resamples: Mapping[Key, Mapping[int, float]]
+    manifest: Mapping[str, Any]
+
+    @cached_property
+    def by_key(self) -> dict[Key, ScoreRow]:
+        return {row.key: row for row in self.scores}
+
+    @property
+    def concepts(self) -> list[str]:
+        """In the order of the scores."""
+        return list(dict.fromkeys(row.concept for row in self.scores))
+
+    def methods(self, concept: str) -> list[str]:
+        """The method folders of a concept, the original model's (``ORG``) first."""
+        return list(dict.fromkeys(row.method for row in self.scores if row.concept == concept))
+
+    def metrics(self, concept: str) -> list[str]:
+        """The metrics of a concept, in the order of the scores."""
+        return list(dict.fromkeys(row.metric for row in self.scores if row.concept == concept))
+
+    def title(self, method: str) -> str:
+        """The proper name of a method's folder."""
+        return self.manifest.get("titles", {}).get(method, method)
+
+
+def read_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        UserError: it is none, or a file is damaged.
+    """
+    if not (folder / "scores.csv").is_file():
+        raise UserError(f"{folder}: no scores.csv there; give the --results-dir of a finished run")
+    try:
+        return Results(
+            folder,
+            _scores(folder / "scores.csv"),
+            {
+                key: PerImage(names, np.array(values, np.float64))
+                for key, (names, values) in _columns(folder / "images.parquet", "image").items()
+            },
+            {
+                key: dict(zip(blocks, values, strict=True))
+                for key, (blocks, values) in _columns(folder / "resamples.parquet", "block").items()
+            },
+            json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{folder}: damaged, or not results ({reason(error)})") from error
+
+
+def _scores(path: Path) -> list[ScoreRow]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [_score(row) for row in csv.DictReader(file)]
+
+
+def _score(row: Mapping[str, str]) -> ScoreRow:
+    value, low, high = (
+        float(row[name]) if row[name] else None for name in ("value", "ci_low", "ci_high")
+    )
+    higher = {"True": True, "False": False, "": None}[row["higher_is_better"]]
+    warnings = tuple(filter(None, row["warnings"].split("; ")))
+    about = (row["concept"], row["method"], row["metric"])
+    return ScoreRow(*about, value, low, high, int(row["n"]), row["unit"], higher, warnings)
+
+
+def _columns(path: Path, inner: str) -> dict[Key, tuple[list[Any], list[float]]]:
+    """Rows (concept, method, metric, inner, value) of a Parquet file, by the first three."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return {}
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    found: dict[Key, tuple[list[Any], list[float]]] = {}
+    names = ("concept", "method", "metric", inner, "value")
+    for *key, name, value in zip(*(table[n].to_pylist() for n in names), strict=True):
+        one, several = found.setdefault(tuple(key), ([], []))
+        one.append(name)
+        several.append(value)
+    return found

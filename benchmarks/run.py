@@ -4,7 +4,8 @@ python benchmarks/run.py                   everything; hours on two cores
 python benchmarks/run.py --quick           whether it works: minutes, small sizes
 python benchmarks/run.py --only few fid    some lines
 
-Prints a table and writes results.json and scaling.svg.
+Prints a table and writes results.json, after each line, and scaling.svg. What an earlier run on
+the same machine measured of other lines stays in results.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench import HERE, PUBLISHED_ASPECTS, Bench, Settings
 from data import METHODS, Painted, Photographs
 from lines import LINES, scaling
 from models import ModelFiles
-from report import Measured, Series, machine, plot, series_table, table, write_json
+from output import Measured, Series, machine, plot, series_table, table, write_json
 
 _SCALING = "scaling"
 _QUICK = {
@@ -81,20 +82,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     _progress("models and warm-up")
     bench.python(HERE / "models.py", bench.models.folder)
     bench.ours(bench.tree(1, 2), PUBLISHED_ASPECTS)
+    args.output.mkdir(parents=True, exist_ok=True)
+    settings = {**asdict(bench.settings), "images": bench.source.name}
+    results = args.output / "results.json"
     measured: list[Measured] = []
     for name in (name for name in LINES if name in chosen):
         _progress(name)
         measured += LINES[name](bench)
+        write_json(results, machine(), settings, measured, [])
     series: list[Series] = []
     if _SCALING in chosen:
         _progress(_SCALING)
         series = scaling(bench)
-    print("\n".join(part for part in (table(measured), series_table(series)) if part))
-    args.output.mkdir(parents=True, exist_ok=True)
-    settings = {**asdict(bench.settings), "images": bench.source.name}
-    write_json(args.output / "results.json", machine(), settings, measured, series)
-    if series:
+        write_json(results, machine(), settings, measured, series)
         plot(args.output / "scaling.svg", series)
+    print("\n".join(part for part in (table(measured), series_table(series)) if part))
 
 
 def _progress(name: str) -> None:

@@ -29,7 +29,7 @@ class Networks:
         self._pool = ThreadPoolExecutor(1, "networks", initializer=_keep_freed_memory)
 
     def start(self, names: Iterable[str]) -> None:
-        """Begin to load the networks of extractors, if that was not begun before; any thread may."""
+        """Begin to load networks, if that was not begun before; any thread may ask."""
         with self._starting:
             wanted = set(names) - self._loads.keys()
             for extractor in self._extractors:

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
+_FLUSH_SHARE = 0.05  # of the time a run has taken: long ones leave few, large parts
 _DETECTION = pa.struct(
     [("label", pa.string()), *((field, pa.float32()) for field in ("score", "x", "y", "w", "h"))]
 )
@@ -52,7 +53,7 @@ class FeatureTable:
         self._parts: list[Path] = []
         self._index: dict[str, tuple[int, int]] = {}  # image -> (part, position in it)
         self._pending: dict[str, Any] = {}
-        self._flushed = time.monotonic()
+        self._opened = self._flushed = time.monotonic()
         for part in sorted(folder.glob("part-*.parquet")):
             self._add_part(part)
 
@@ -63,11 +64,16 @@ class FeatureTable:
         return len(self._index) + len(self._pending)
 
     def add(self, image: str, row: Any) -> None:
-        """Keep a row; it is on disk ``FLUSH_SECONDS`` later at the latest if rows keep coming."""
+        """Keep a row.
+
+        While rows keep coming it is on disk ``FLUSH_SECONDS`` later, or a twentieth of the time
+        since the table was opened, whichever is longer.
+        """
+        now = time.monotonic()
         if not self._pending:
-            self._flushed = time.monotonic()
+            self._flushed = now
         self._pending[image] = row
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+        if now - self._flushed > max(FLUSH_SECONDS, _FLUSH_SHARE * (now - self._opened)):
             self.flush()
 
     def complete(

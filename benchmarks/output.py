@@ -168,14 +168,23 @@ def write_json(
     measured: Sequence[Measured],
     scaling: Sequence[Series],
 ) -> None:
-    """Write everything that was measured."""
+    """Write everything that was measured; other lines of this machine and packages are kept."""
+    lines = {line.name: {**line.as_json(), "settings": dict(settings)} for line in measured}
+    series = {one.name: {**one.as_json(), "settings": dict(settings)} for one in scaling}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if _same_machine(before.get("machine", {}), about):
+        lines = {line["name"]: line for line in before["measured"]} | lines
+        series = {one["name"]: one for one in before["scaling"]} | series
     document = {
         "machine": dict(about),
-        "settings": dict(settings),
-        "measured": [line.as_json() for line in measured],
-        "scaling": [series.as_json() for series in scaling],
+        "measured": list(lines.values()),
+        "scaling": list(series.values()),
     }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return {**one, "date": ""} == {**other, "date": ""}
 
 
 def plot(path: Path, several: Sequence[Series]) -> None:

@@ -75,10 +75,16 @@ class Bench:
         folder.mkdir(parents=True)
         return folder
 
-    def ours(self, root: Path, aspects: Iterable[str], store: Path | None = None) -> Finished:
+    def ours(
+        self,
+        root: Path,
+        aspects: Iterable[str],
+        store: Path | None = None,
+        flags: Iterable[str] = (),
+    ) -> Finished:
         """Run ``benchmark.py``, with an empty store if none is given."""
         arguments = self.our_arguments(root, aspects, store or self.store())
-        return self.python(ROOT / "benchmark.py", *arguments)
+        return self.python(ROOT / "benchmark.py", *arguments, *flags)
 
     def our_arguments(self, root: Path, aspects: Iterable[str], store: Path) -> list[str]:
         """Return the arguments of ``benchmark.py``."""

@@ -71,11 +71,10 @@ def _against_published(bench: Bench, images: int, goal: str) -> list[Measured]:
 def _own_values(bench: Bench) -> dict[str, list[dict[str, float]]]:
     """Values of the toolkit's last run: metric -> [{method: value}]."""
     values: dict[str, list[dict[str, float]]] = {}
-    with (bench.results / "scores.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["metric"] in PUBLISHED_ASPECTS:
-                (found,) = values.setdefault(row["metric"], [{}])
-                found[row["method"]] = float(row["value"])
+    for (metric, method), value in _all_values(bench).items():
+        if metric in PUBLISHED_ASPECTS:
+            (found,) = values.setdefault(metric, [{}])
+            found[method] = value
     return values
 
 
@@ -181,6 +180,36 @@ def cached(bench: Bench) -> list[Measured]:
     ]
 
 
+def precision(bench: Bench) -> list[Measured]:
+    """What bf16 gains, and by how much it moves each metric."""
+    settings = bench.settings
+    root = bench.tree(settings.methods, settings.images_per_method)
+    times: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    values: dict[str, dict[tuple[str, str], float]] = {}
+    for _ in range(settings.runs):
+        for name, seconds in times.items():
+            flags = ("--precision", name)
+            seconds.append(bench.ours(root, PUBLISHED_ASPECTS, flags=flags).seconds)
+            values[name] = _all_values(bench)
+    size = f"bf16, five aspects, {settings.methods} x {settings.images_per_method}"
+    moved: dict[str, list[float]] = {}
+    for (metric, method), exact in values["fp32"].items():
+        moved.setdefault(metric, []).append(abs(values["bf16"][metric, method] - exact))
+    return [
+        Measured(f"{size}: times as fast as fp32", "x", _ratios(times["fp32"], times["bf16"])),
+        *(
+            Measured(f"{size}: {metric} moves by at most", "", (max(found),))
+            for metric, found in moved.items()
+        ),
+    ]
+
+
+def _all_values(bench: Bench) -> dict[tuple[str, str], float]:
+    """(metric, method) -> value of the toolkit's last run."""
+    with (bench.results / "scores.csv").open(newline="") as file:
+        return {(r["metric"], r["method"]): float(r["value"]) for r in csv.DictReader(file)}
+
+
 def start(bench: Bench) -> list[Measured]:
     """What needs no model."""
     runs = range(max(_START_RUNS, bench.settings.runs))
@@ -260,5 +289,6 @@ LINES: Mapping[str, Callable[[Bench], list[Measured]]] = {
     "fid": fid,
     "forward": forward,
     "cached": cached,
+    "precision": precision,
     "memory": memory,
 }

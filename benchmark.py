@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import report.cli
 from utils.cli import Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
 
@@ -73,6 +74,7 @@ def make_parser() -> Parser:
         "--check", action="store_true", help="audit the images and names only; no model is loaded"
     )
     add_common_flags(parser, results_dir="results/benchmark")
+    report.cli.add_flags(parser)
     return parser
 
 
@@ -90,11 +92,15 @@ def benchmark(args: Namespace) -> int:
         UserError: bad input, or a missing model of an aspect asked for by name.
     """
     started = datetime.now(UTC)
+    _check_arguments(args)
+    if args.verify or args.diff:
+        return report.cli.look_back(args)
+    if not args.evaluation_aspect and not args.check:
+        return report.cli.finish(args, args.report or args.results_dir, report=bool(args.report))
     from evaluation.audit import audit_names
     from utils.device import check_device
     from utils.files import check_writable
 
-    _check_arguments(args)
     config = _config(args)
     aspects = _aspects(args, config)
     check_device(args.device)
@@ -109,13 +115,15 @@ def benchmark(args: Namespace) -> int:
     ]
     if args.check:
         return _check(args, tasks, audits, prompts)
-    return _score(args, config, tasks, aspects, audits, prompts, started)
+    _score(args, config, tasks, aspects, audits, prompts, started)
+    return report.cli.finish(args, args.results_dir, report=True)
 
 
 def _check_arguments(args: Namespace) -> None:
     from metrics import ASPECTS
 
-    if not args.evaluation_aspect and not args.check:
+    report.cli.check_flags(args)
+    if not args.evaluation_aspect and not args.check and not report.cli.wanted(args):
         raise UserError(f"name an --evaluation-aspect: {', '.join(ASPECTS)}, or all")
     if args.reference is None:
         return
@@ -230,7 +238,7 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> int:
+) -> None:
     from evaluation.audit import audit_images, short
     from evaluation.output import read_earlier, table, write_results
     from evaluation.run import plan, score_all, wanted_rows
@@ -277,7 +285,6 @@ def _score(
     _report_skipped(planned)
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
-    return 0
 
 
 def _models(args: Namespace) -> Models:

@@ -207,7 +207,8 @@ def precision(bench: Bench) -> list[Measured]:
 def _all_values(bench: Bench) -> dict[tuple[str, str], float]:
     """(metric, method) -> value of the toolkit's last run."""
     with (bench.results / "scores.csv").open(newline="") as file:
-        return {(r["metric"], r["method"]): float(r["value"]) for r in csv.DictReader(file)}
+        rows = [row for row in csv.DictReader(file) if row["value"]]
+    return {(row["metric"], row["method"]): float(row["value"]) for row in rows}
 
 
 def start(bench: Bench) -> list[Measured]:

@@ -55,12 +55,14 @@ class Earlier:
     Attributes:
         scores: the rows of ``scores.csv``.
         images: ``images.parquet``, None where there is none.
+        resamples: ``resamples.parquet``, None where there is none.
         manifest: ``manifest.json``, None where there is none.
         published: the published JSON files, by name.
     """
 
     scores: list[dict[str, str]]
     images: pa.Table | None
+    resamples: pa.Table | None
     manifest: dict[str, Any] | None
     published: dict[str, dict[str, Any]]
 
@@ -73,7 +75,8 @@ def read_earlier(folder: Path) -> Earlier:
     """
     return Earlier(
         _read(folder / "scores.csv", _read_scores) or [],
-        _read(folder / "images.parquet", _read_images),
+        _read(folder / "images.parquet", lambda path: _read_rows(path, _image_schema())),
+        _read(folder / "resamples.parquet", lambda path: _read_rows(path, _block_schema())),
         _read(folder / "manifest.json", _read_manifest),
         {
             path.name: _read(path, _read_json)
@@ -103,12 +106,12 @@ def _read_scores(path: Path) -> list[dict[str, str]]:
         return list(reader)
 
 
-def _read_images(path: Path) -> pa.Table:
+def _read_rows(path: Path, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
         table = file.read()
-    if not table.schema.equals(_image_schema()):
+    if not table.schema.equals(schema):
         raise ValueError(f"its columns are {table.column_names}")
     return table
 
@@ -130,7 +133,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def write_results(
     folder: Path, results: Sequence[Result], manifest: Mapping[str, Any], earlier: Earlier
 ) -> None:
-    """Write the published JSON files, ``scores.csv``, ``images.parquet`` and ``manifest.json``.
+    """Write the published JSON files, ``scores.csv``, two Parquet files and ``manifest.json``.
 
     A score replaces the earlier one of its concept, method and metric; the others are kept.
     """
@@ -142,6 +145,7 @@ def write_results(
     rows = [*(row for row in earlier.scores if key(row) not in mine), *score_rows(results)]
     write_csv(folder / "scores.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
     _write_images(folder / "images.parquet", results, earlier.images)
+    _write_resamples(folder / "resamples.parquet", results, earlier.resamples)
     write_json(folder / "manifest.json", _merged_manifest(manifest, earlier.manifest))
 
 
@@ -246,38 +250,78 @@ def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     ]
 
 
+def _schema(inner: str, kind: pa.DataType) -> pa.Schema:
+    import pyarrow as pa
+
+    text = [(name, pa.string()) for name in ("concept", "method", "metric")]
+    return pa.schema([*text, (inner, kind), ("value", pa.float64())])
+
+
 def _image_schema() -> pa.Schema:
     import pyarrow as pa
 
-    text = ("concept", "method", "metric", "image")
-    return pa.schema([*((name, pa.string()) for name in text), ("value", pa.float64())])
+    return _schema("image", pa.string())
+
+
+def _block_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return _schema("block", pa.int64())
 
 
 def _write_images(path: Path, results: Sequence[Result], earlier: pa.Table | None) -> None:
+    from utils.arrow import strings
+
+    rows = _merged_rows(results, earlier, lambda score: score.per_image)
+    _write_rows(path, rows, strings, _image_schema())
+
+
+def _write_resamples(path: Path, results: Sequence[Result], earlier: pa.Table | None) -> None:
+    import numpy as np
+
+    from utils.arrow import numbers
+
+    rows = _merged_rows(results, earlier, lambda score: score.resamples)
+    _write_rows(path, rows, lambda blocks: numbers(np.array(blocks, np.int64)), _block_schema())
+
+
+def _merged_rows(
+    results: Sequence[Result],
+    earlier: pa.Table | None,
+    values: Callable[[Score], Mapping[Any, float]],
+) -> list[tuple[Any, ...]]:
+    """Rows (concept, method, metric, name, value) of these results, and the others' of before."""
+    mine = score_keys(results)
+    before = zip(*(c.to_pylist() for c in earlier.columns), strict=True) if earlier else ()
+    return [row for row in before if row[:3] not in mine] + [
+        (
+            result.cell.task.concept.name,
+            result.method.method.folder,
+            metric_name(result, score),
+            name,
+            value,
+        )
+        for result in results
+        for score in result.scores
+        for name, value in values(score).items()
+    ]
+
+
+def _write_rows(
+    path: Path,
+    rows: Sequence[tuple[Any, ...]],
+    column: Callable[[Sequence[Any]], pa.Array],
+    schema: pa.Schema,
+) -> None:
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from utils.arrow import numbers, strings
 
-    mine = score_keys(results)
-    before = zip(*(c.to_pylist() for c in earlier.columns), strict=True) if earlier else ()
-    rows = [row for row in before if row[:3] not in mine]
-    rows += [
-        (
-            result.cell.task.concept.name,
-            result.method.method.folder,
-            metric_name(result, score),
-            image,
-            value,
-        )
-        for result in results
-        for score in result.scores
-        for image, value in score.per_image.items()
-    ]
-    *texts, values = zip(*rows, strict=True) if rows else ((),) * 5
-    columns = [*map(strings, texts), numbers(np.array(values, np.float64))]
-    table = pa.Table.from_arrays(columns, schema=_image_schema())
+    *texts, names, values = zip(*rows, strict=True) if rows else ((),) * 5
+    columns = [*map(strings, texts), column(names), numbers(np.array(values, np.float64))]
+    table = pa.Table.from_arrays(columns, schema=schema)
     replace_file(path, lambda unfinished: pq.write_table(table, unfinished))
 
 

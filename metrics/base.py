@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from utils.prompts import prompt_key
+from utils.stats import mean_interval
+
 
 @dataclass(frozen=True)
 class Score:
@@ -22,6 +25,7 @@ class Score:
         ci_low, ci_high: 95% interval, None where there is none.
         warnings: what a reader of the number must know.
         per_image: value of each image or pair, by path below the method's folder.
+        resamples: of a score of whole sets: its value without each block of prompts, by block.
     """
 
     metric: str
@@ -33,6 +37,7 @@ class Score:
     ci_high: float | None = None
     warnings: tuple[str, ...] = ()
     per_image: Mapping[str, float] = field(default_factory=dict)
+    resamples: Mapping[int, float] = field(default_factory=dict)
 
     def warn(self, *warnings: str) -> Score:
         """Return the score with further warnings."""
@@ -112,22 +117,35 @@ class Aspect(Protocol):
         """Return what the published script prints for the first score; None if it has none."""
 
 
-def mean_by_category(values: Rows, data: MethodData) -> float | None:
-    """Mean over categories of the means in each; the plain mean where there is one category."""
-    groups: dict[str, list[float]] = {}
-    for name, value in zip(values.names, values.values, strict=True):
-        groups.setdefault(data.category(name), []).append(float(value))
-    return float(np.mean([np.mean(group) for group in groups.values()])) if groups else None
+def category_weights(categories: Sequence[str]) -> np.ndarray:
+    """Weights with which the mean over images is the mean over categories of the means in each.
+
+    Args:
+        categories: of each image.
+
+    Returns:
+        float64 of shape (n,), of mean 1; ones where there is one category.
+    """
+    _, which, counts = np.unique(categories, return_inverse=True, return_counts=True)
+    return len(which) / (len(counts) * counts[which])
 
 
 def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) -> Score:
     """Return the score that is a mean over pairs (over categories of means, where there are).
 
+    Its interval is that of ``mean_interval``, the samples of a prompt taken together.
+
     Args:
         about: further fields of the score.
     """
     per_image = {n: float(v) for n, v in zip(values.names, values.values, strict=True)}
-    score = Score(
-        metric, mean_by_category(values, data), len(per_image), per_image=per_image, **about
+    if not per_image:
+        return Score(metric, None, 0, **about).warn("no pair could be compared")
+    weights = category_weights([data.category(name) for name in per_image])
+    weighted = weights * np.array(list(per_image.values()))
+    interval = mean_interval(weighted, [prompt_key(name) for name in per_image])
+    low, high = interval or (None, None)
+    value = float(weighted.mean())
+    return Score(
+        metric, value, len(per_image), ci_low=low, ci_high=high, per_image=per_image, **about
     )
-    return score if per_image else score.warn("no pair could be compared")

@@ -4,7 +4,15 @@ from cleanfid.fid import frechet_distance as cleanfid_distance
 from pytorch_fid.fid_score import calculate_frechet_distance
 from torch_fidelity.metric_kid import kernel_mmd
 
-from metrics.fid import Fid, frechet_distance, kernel_distance
+import metrics.fid
+from metrics.fid import (
+    Fid,
+    blocks_of,
+    fid_infinity,
+    frechet_distance,
+    kernel_distance,
+    kernel_distances,
+)
 from tests.metrics.data import Data
 
 
@@ -71,11 +79,54 @@ def test_kid_is_that_of_torch_fidelity_on_the_whole_set():
 
 
 def test_pieces_do_not_change_kid(monkeypatch):
-    x, y = features(1, 3000, 16), features(2, 2500, 16)
-    whole = ((x.astype(float) @ y.T.astype(float)) / 16 + 1) ** 3
-    import metrics.fid
+    x, y = features(1, 3000, 16).astype(float), features(2, 2500, 16).astype(float)
+    whole = ((x @ y.T) / 16 + 1) ** 3
+    one = np.ones((len(x), 1)), np.ones((len(y), 1))
+    assert metrics.fid._block_sums(x, y, *one)[0, 0] == pytest.approx(whole.sum())
 
-    assert metrics.fid._kernel_sum(x.astype(float), y.astype(float)) == pytest.approx(whole.sum())
+
+def test_scores_without_a_block_are_those_of_the_other_images():
+    # Sums over blocks stand in for computing KID anew: a wrong one would be a wrong interval.
+    x, y = features(1, 40, 16), features(2, 30, 16)
+    x_blocks, y_blocks = np.arange(40) % 5, np.arange(30) % 5
+    whole, without = kernel_distances(x, y, x_blocks, y_blocks)
+    assert whole == pytest.approx(kernel_distance(x, y))
+    for block, value in without.items():
+        assert value == pytest.approx(kernel_distance(x[x_blocks != block], y[y_blocks != block]))
+
+
+def test_blocks_hold_the_same_prompts_for_every_method():
+    # Else the difference of two methods would be that of other prompts.
+    reference = [f"0_{j}_{k}.png" for j in range(23) for k in range(3)]
+    own, theirs = blocks_of([*reference[5:], "x.png"], reference)
+    assert dict(zip(reference[5:], own[:-1], strict=True)).items() <= (
+        dict(zip(reference, theirs, strict=True)).items()
+    )
+    assert set(np.bincount(theirs)) == {6, 9}  # 23 prompts of three images in ten blocks
+
+
+def test_fid_infinity_is_the_fid_of_the_distributions():
+    # In 8 dimensions the truth is known; FID of 3000 images is above it.
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(3000, 8)), 1.5 * rng.normal(size=(3000, 8)) + 0.5
+    truth = 8 * (0.5**2 + 0.5**2)
+    assert abs(fid_infinity(x, y) - truth) < 0.15
+
+
+@pytest.mark.parametrize("n", [20, 100, 500])
+def test_jackknife_intervals_cover(n):
+    # Nominal 95% in 92 to 98%: of KID, and of the expectation of FID at that n.
+    rng = np.random.default_rng(n)
+    names = [f"0_{j}_0.png" for j in range(n)]
+    found = []
+    for _ in range(200):
+        x, y = rng.normal(size=(n, 8)), 1.2 * rng.normal(size=(n, 8)) + 0.5
+        scores = Fid().score(Data(images=y, reference=x, names=names))
+        found.append([(score.value, score.ci_low, score.ci_high) for score in scores])
+    for metric in np.swapaxes(found, 0, 1):
+        value, low, high = metric.T
+        covered = (low <= value.mean()) & (value.mean() <= high)
+        assert 0.92 - 0.03 <= covered.mean() <= 0.98 + 0.02  # 200 runs: 1.5 points of error
 
 
 def test_too_few_images_are_warned_about_or_have_no_score():

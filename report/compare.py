@@ -1,0 +1,228 @@
+"""Which differences between methods are more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evaluation.layout import ORIGINAL
+from metrics.base import category_weights
+from report.results import Key, Results, ScoreRow
+from utils.errors import UserError, did_you_mean
+from utils.name_to_id import match
+from utils.prompts import prompt_key
+from utils.stats import PairedTest, holm, jackknife_test, mcnemar, paired_test
+
+LEVEL = 0.05
+# Say the same as another metric, or the same of every method.
+_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A method against another, by one metric.
+
+    Attributes:
+        a, b: folders of the methods.
+        n: images (pairs) that both have; for scores of whole sets the fewer of the two.
+        difference: of a minus b, in the metric's unit; its interval is ``ci_low, ci_high``.
+        p: two-sided; ``p_holm`` adjusted for the methods compared by this metric.
+        effect: Cohen's h of rates, d_z of means, None of whole sets.
+        effect_name, test: names of both for a table.
+    """
+
+    concept: str
+    metric: str
+    a: str
+    b: str
+    n: int
+    difference: float
+    ci_low: float
+    ci_high: float
+    p: float
+    p_holm: float
+    effect: float | None
+    effect_name: str
+    test: str
+
+    @property
+    def significant(self) -> bool:
+        return self.p_holm < LEVEL
+
+
+def compare(results: Results, baseline: str, other: str | None = None) -> list[Comparison]:
+    """Compare methods on the same prompts, concept by concept and metric by metric.
+
+    Rates by McNemar's exact test, means by the paired bootstrap of prompts, FID and KID by the
+    jackknife over blocks of prompts. Holm's correction is over the methods of a metric.
+
+    Args:
+        baseline: a method (its folder, or its proper name).
+        other: compared with the baseline; None for every other method.
+
+    Raises:
+        UserError: no such method, or nothing in common.
+    """
+    baseline = _method(results, baseline)
+    chosen = None if other is None else _method(results, other)
+    found: list[Comparison] = []
+    for concept in results.concepts:
+        methods = [m for m in results.methods(concept) if m != baseline and chosen in (None, m)]
+        for metric in results.metrics(concept):
+            if metric.removesuffix("_object") not in _LEFT_OUT:
+                found += _family(results, concept, metric, [(m, baseline) for m in methods])
+    if not found:
+        raise UserError(
+            f"{results.folder}: nothing to compare with {baseline} (fewer than four prompts, or no "
+            "images in common)"
+        )
+    return found
+
+
+def ties(results: Results) -> set[Key]:
+    """Return (concept, method, metric) of methods that cannot be told from the best, and the best.
+
+    The original model, and metrics without a direction, are left out.
+    """
+    tied: set[Key] = set()
+    for concept in results.concepts:
+        for metric in results.metrics(concept):
+            rows = [
+                row
+                for row in results.scores
+                if (row.concept, row.metric) == (concept, metric)
+                and row.method != ORIGINAL
+                and None not in (row.value, row.higher_is_better)
+            ]
+            if len(rows) > 1:
+                tied |= _tied(results, rows)
+    return tied
+
+
+def _tied(results: Results, rows: Sequence[ScoreRow]) -> set[Key]:
+    sign = 1 if rows[0].higher_is_better else -1
+    best = max(rows, key=lambda row: sign * row.value)
+    pairs = [(row.method, best.method) for row in rows if row is not best]
+    compared = _family(results, best.concept, best.metric, pairs)
+    same = {c.a for c in compared if not c.significant}
+    same |= {row.method for row in rows if row.value == best.value}
+    return {row.key for row in rows if row.method in same}
+
+
+def _method(results: Results, name: str) -> str:
+    known = {results.title(row.method): row.method for row in results.scores}
+    known |= {row.method: row.method for row in results.scores}
+    found = match(name, known)
+    if found is None:
+        hint = did_you_mean(name, known)
+        there = ", ".join(dict.fromkeys(known.values()))
+        raise UserError(f"{results.folder}: no method {name}{hint}; there are {there}")
+    return known[found]
+
+
+def _family(
+    results: Results, concept: str, metric: str, pairs: Sequence[tuple[str, str]]
+) -> list[Comparison]:
+    """Comparisons of one metric, with the adjusted p-values."""
+    found = [
+        one
+        for a, b in pairs
+        if (one := _one(results, (concept, a, metric), (concept, b, metric))) is not None
+    ]
+    adjusted = holm([one.p for one in found])
+    return [replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _one(results: Results, a: Key, b: Key) -> Comparison | None:
+    rows = [results.by_key.get(key) for key in (a, b)]
+    if any(row is None or row.value is None for row in rows):
+        return None
+    if all(key in results.resamples for key in (a, b)):
+        blocks = (results.resamples[key] for key in (a, b))
+        test = jackknife_test(rows[0].value, rows[1].value, *blocks)
+        n = min(row.n for row in rows)
+        return _comparison(a, b, n, test, None, "", "jackknife over prompts")
+    if not all(key in results.per_image for key in (a, b)):
+        return None
+    names, one, other = shared_values(results, a, b)
+    if not names:
+        return None
+    weights = _weights(a[2], names)
+    test = paired_test(weights * one, weights * other, [prompt_key(name) for name in names])
+    if _is_rate(one) and _is_rate(other):
+        if test is not None:
+            test = replace(test, p=mcnemar(one > 0, other > 0))
+        effect = _cohens_h(one.mean(), other.mean())
+        return _comparison(a, b, len(names), test, effect, "Cohen's h", "McNemar, exact")
+    spread = (one - other).std(ddof=1) if len(names) > 1 else 0.0
+    effect = float((one - other).mean() / spread) if spread else 0.0
+    return _comparison(a, b, len(names), test, effect, "Cohen's d_z", "paired bootstrap of prompts")
+
+
+def shared_values(results: Results, a: Key, b: Key) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return the names of images that two scores are both of, and the values of each."""
+    first, second = (
+        dict(zip(p.names, p.values, strict=True)) for p in map(results.per_image.get, (a, b))
+    )
+    names = [name for name in first if name in second]
+    return names, *(np.array([values[name] for name in names]) for values in (first, second))
+
+
+def _weights(metric: str, names: Sequence[str]) -> np.ndarray:
+    """As in the score: on unrelated images a mean over categories of means."""
+    if not metric.endswith("_object"):
+        return np.ones(len(names))
+    return category_weights([name.partition("/")[0] if "/" in name else "" for name in names])
+
+
+def _is_rate(values: np.ndarray) -> bool:
+    return bool(np.isin(values, (0, 1)).all())
+
+
+def _cohens_h(one: float, other: float) -> float:
+    """J. Cohen, Statistical Power Analysis for the Behavioral Sciences (1988), ch. 6."""
+    return float(2 * np.arcsin(np.sqrt(one)) - 2 * np.arcsin(np.sqrt(other)))
+
+
+def _comparison(
+    a: Key, b: Key, n: int, test: PairedTest | None, effect: float | None, *names: str
+) -> Comparison | None:
+    if test is None:
+        return None
+    numbers = (test.difference, test.ci_low, test.ci_high, test.p, test.p)
+    return Comparison(a[0], a[2], a[1], b[1], n, *numbers, effect, *names)
+
+
+def render(comparisons: Sequence[Comparison], results: Results) -> str:
+    """Return the tables for the terminal, one a concept; ``*`` marks what is significant."""
+    from tabulate import tabulate
+
+    parts = []
+    header = ["metric", "method", "against", "n", "difference", "95% interval", "p", "p (Holm)"]
+    for concept in dict.fromkeys(one.concept for one in comparisons):
+        body = [
+            [
+                one.metric,
+                results.title(one.a),
+                results.title(one.b),
+                one.n,
+                f"{one.difference:+.4g}" + ("*" if one.significant else ""),
+                f"{one.ci_low:+.4g} to {one.ci_high:+.4g}",
+                _p(one.p),
+                _p(one.p_holm),
+                "" if one.effect is None else f"{one.effect:+.2f} ({one.effect_name})",
+                one.test,
+            ]
+            for one in comparisons
+            if one.concept == concept
+        ]
+        table = tabulate(body, [*header, "effect size", "test"], disable_numparse=True)
+        parts.append(f"{concept}\n\n{table}")
+    parts.append(f"*: p (Holm) below {LEVEL}; a difference is method minus against")
+    return "\n\n".join(parts)
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -245,6 +245,8 @@ def _score(
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
+    from report.compare import ties
+    from report.results import read_results
     from utils.device import default_batch_size
 
     earlier = read_earlier(args.results_dir)
@@ -279,7 +281,7 @@ def _score(
         )
     manifest = _manifest(args, config, tasks, planned, models, extraction, results, started)
     write_results(args.results_dir, results, manifest, earlier)
-    print(table(results))
+    print(table(results, ties(read_results(args.results_dir))))
     if args.compat:
         _compat(args, results)
     _report_skipped(planned)
@@ -356,6 +358,16 @@ def _manifest(
     return document | {
         "checkers": {name: checker.provenance for name, checker in checkers.items()},
         "scores": sorted(score_keys(results)),
+        "places": [
+            {
+                "concept": task.concept.name,
+                "scope": task.scope,
+                "method": folder.method.folder,
+                "folder": str(folder.folder),
+            }
+            for task in tasks
+            for folder in task.methods
+        ],
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "config": {
             str(path): file_sha256(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -341,20 +341,23 @@ def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None
 _NOT_SHOWN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference"})
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset()) -> str:
     """Return the terminal's tables: one a concept, methods down, metrics across.
 
-    The best value of each metric among the unlearned methods carries a ``*``; numbers in
-    brackets point at the warnings below.
+    The best value of each metric among the unlearned methods carries a ``*``, those that cannot
+    be told from it a ``=``; numbers in brackets point at the warnings below.
+
+    Args:
+        tied: (concept, method, metric) of these.
     """
     by_task: dict[str, list[Result]] = {}
     for result in results:
         shown = [score for score in result.scores if score.metric not in _NOT_SHOWN]
         by_task.setdefault(result.cell.task.name, []).append(replace(result, scores=shown))
-    return "\n\n".join(_task_table(name, mine) for name, mine in by_task.items())
+    return "\n\n".join(_task_table(name, mine, tied) for name, mine in by_task.items())
 
 
-def _task_table(name: str, results: Sequence[Result]) -> str:
+def _task_table(name: str, results: Sequence[Result], tied: Set[tuple[str, str, str]]) -> str:
     from tabulate import tabulate
 
     about = {metric_name(r, s): s for r in results for s in r.scores}
@@ -367,7 +370,10 @@ def _task_table(name: str, results: Sequence[Result]) -> str:
         row = cells.setdefault(method.folder, {})
         for score in result.scores:
             metric = metric_name(result, score)
-            mark = best[metric] if method.folder != ORIGINAL else None
+            mark = ""
+            if method.folder != ORIGINAL and None not in (score.value, best[metric]):
+                key = result.cell.task.concept.name, method.folder, metric
+                mark = "*" if score.value == best[metric] else "=" if key in tied else ""
             special = [note for note in score.warnings if note not in general]
             numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
             row[metric] = _cell(score.value, mark, numbers)
@@ -402,9 +408,8 @@ def _best(results: Sequence[Result], metric: str) -> float | None:
     return (max if values[0][1] else min)(value for value, _ in values)
 
 
-def _cell(value: float | None, best: float | None, notes: Sequence[int]) -> str:
+def _cell(value: float | None, mark: str, notes: Sequence[int]) -> str:
     text = "-" if value is None else f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
-    mark = "*" if best is not None and value == best else ""
     return text + mark + (f" [{','.join(map(str, notes))}]" if notes else "")
 
 

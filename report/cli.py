@@ -25,7 +25,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--compare",
         nargs="+",
         metavar="METHOD",
-        help="A B: A with B; A alone (ORG, say): every other method with it",
+        help="A B: B against A; A alone (ORG, say): every other method against it",
     )
     add(
         "--fail-if",
@@ -69,7 +69,7 @@ def look_back(args: argparse.Namespace) -> int:
     if args.diff:
         from report import diff
 
-        print(diff.render(diff.diff(*map(read_results, args.diff))))
+        print(diff.render(*map(read_results, args.diff)))
         return 0
     from report import verify
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation.layout import ORIGINAL
 from metrics.base import category_weights
-from report.results import Key, Results, ScoreRow
+from report.results import Key, PerImage, Results, ScoreRow
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.prompts import prompt_key
@@ -129,43 +129,46 @@ def _family(
     found = [
         one
         for a, b in pairs
-        if (one := _one(results, (concept, a, metric), (concept, b, metric))) is not None
+        if (one := compare_scores(results, (concept, a, metric), results, (concept, b, metric)))
     ]
     adjusted = holm([one.p for one in found])
     return [replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
-def _one(results: Results, a: Key, b: Key) -> Comparison | None:
-    rows = [results.by_key.get(key) for key in (a, b)]
+def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison | None:
+    """Compare two scores of the same prompts, of one results folder or two.
+
+    Returns:
+        None where there is no test: fewer than four prompts, or nothing in common.
+    """
+    rows = (one.by_key.get(a), other.by_key.get(b))
     if any(row is None or row.value is None for row in rows):
         return None
-    if all(key in results.resamples for key in (a, b)):
-        blocks = (results.resamples[key] for key in (a, b))
+    if a in one.resamples and b in other.resamples:
+        blocks = one.resamples[a], other.resamples[b]
         test = jackknife_test(rows[0].value, rows[1].value, *blocks)
         n = min(row.n for row in rows)
         return _comparison(a, b, n, test, None, "", "jackknife over prompts")
-    if not all(key in results.per_image for key in (a, b)):
+    if a not in one.per_image or b not in other.per_image:
         return None
-    names, one, other = shared_values(results, a, b)
+    names, x, y = _shared(one.per_image[a], other.per_image[b])
     if not names:
         return None
     weights = _weights(a[2], names)
-    test = paired_test(weights * one, weights * other, [prompt_key(name) for name in names])
-    if _is_rate(one) and _is_rate(other):
+    test = paired_test(weights * x, weights * y, [prompt_key(name) for name in names])
+    if _is_rate(x) and _is_rate(y):
         if test is not None:
-            test = replace(test, p=mcnemar(one > 0, other > 0))
-        effect = _cohens_h(one.mean(), other.mean())
+            test = replace(test, p=mcnemar(x > 0, y > 0))
+        effect = _cohens_h(x.mean(), y.mean())
         return _comparison(a, b, len(names), test, effect, "Cohen's h", "McNemar, exact")
-    spread = (one - other).std(ddof=1) if len(names) > 1 else 0.0
-    effect = float((one - other).mean() / spread) if spread else 0.0
+    spread = (x - y).std(ddof=1) if len(names) > 1 else 0.0
+    effect = float((x - y).mean() / spread) if spread else 0.0
     return _comparison(a, b, len(names), test, effect, "Cohen's d_z", "paired bootstrap of prompts")
 
 
-def shared_values(results: Results, a: Key, b: Key) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return the names of images that two scores are both of, and the values of each."""
-    first, second = (
-        dict(zip(p.names, p.values, strict=True)) for p in map(results.per_image.get, (a, b))
-    )
+def _shared(a: PerImage, b: PerImage) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names of images that two scores are both of, and the values of each."""
+    first, second = (dict(zip(one.names, one.values, strict=True)) for one in (a, b))
     names = [name for name in first if name in second]
     return names, *(np.array([values[name] for name in names]) for values in (first, second))
 

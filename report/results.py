@@ -83,7 +83,9 @@ class Results:
 
     def title(self, method: str) -> str:
         """The proper name of a method's folder."""
-        return self.manifest.get("titles", {}).get(method, method)
+        runs = (self.manifest, *self.manifest.get("earlier", []))
+        titles = (run.get("titles", {}).get(method) for run in runs)
+        return next(filter(None, titles), method)
 
 
 def read_results(folder: Path) -> Results:

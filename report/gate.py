@@ -22,8 +22,8 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
 }
 _FIELDS = {"value": "value", "low": "ci_low", "high": "ci_high"}
 _RULE = re.compile(
-    r"\s*(?:(?P<concept>[^.]+)\.)?(?P<metric>\w+)(?:\.(?P<field>value|low|high))?"
-    r"\s*(?P<sign>>=|<=|==|>|<)\s*(?P<limit>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+    r"\s*(?P<name>[^<>=]*\w)\s*(?P<sign>>=|<=|==|>|<)"
+    r"\s*(?P<limit>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
 )
 
 
@@ -75,10 +75,11 @@ def parse_rule(text: str) -> Rule:
             f'--fail-if "{text}": write [CONCEPT.]METRIC[.value|low|high] and one of > >= < <= == '
             'and a number, for example "nudity.presence_rate.high > 0.05"'
         )
-    field = found["field"] or "value"
-    return Rule(
-        text, found["concept"], found["metric"], field, found["sign"], float(found["limit"])
-    )
+    name, field = found["name"], "value"
+    if name.rpartition(".")[2] in _FIELDS:
+        name, _, field = name.rpartition(".")
+    concept, _, metric = name.rpartition(".")
+    return Rule(text, concept or None, metric, field, found["sign"], float(found["limit"]))
 
 
 def check(results: Results, rules: Sequence[Rule]) -> list[Failure]:

@@ -1,0 +1,85 @@
+"""Results folders made by hand, for tests of what is made of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluation.output import COLUMNS
+from report.results import Results, read_results
+
+HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
+HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}
+
+
+@dataclass
+class Made:
+    """What a results folder is to hold; ``write`` makes it."""
+
+    scores: dict[tuple[str, str, str], tuple] = field(default_factory=dict)
+    images: dict[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
+    resamples: dict[tuple[str, str, str], Mapping[int, float]] = field(default_factory=dict)
+    manifest: dict = field(default_factory=dict)
+
+    def add(self, key, values: Mapping[str, float], interval=(None, None), warnings="") -> Made:
+        """Add a mean over images."""
+        mean = float(np.mean(list(values.values())))
+        self.scores[key] = (mean, *interval, len(values), warnings)
+        self.images[key] = values
+        return self
+
+    def add_set(self, key, value: float, resamples: Mapping[int, float], n: int = 100) -> Made:
+        """Add a score of a whole set."""
+        self.scores[key] = (value, value - 1, value + 1, n, "")
+        self.resamples[key] = resamples
+        return self
+
+    def write(self, folder: Path) -> Results:
+        """Write the folder and read it back."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for key, (*numbers, n, warnings) in self.scores.items():
+                higher = HIGHER.get(key[2].removesuffix("_object"))
+                writer.writerow([*key, *numbers, n, "", higher, warnings])
+        _parquet(folder / "images.parquet", "image", self.images)
+        _parquet(folder / "resamples.parquet", "block", self.resamples)
+        document = {"folder": str(folder), "packages": {}, "earlier": [], **self.manifest}
+        (folder / "manifest.json").write_text(json.dumps(document))
+        return read_results(folder)
+
+
+def _parquet(path: Path, inner: str, tables: Mapping[tuple, Mapping]) -> None:
+    rows = [(*key, name, value) for key, table in tables.items() for name, value in table.items()]
+    names = ("concept", "method", "metric", inner, "value")
+    pq.write_table(
+        pa.table(
+            dict(zip(names, zip(*rows, strict=True), strict=True))
+            if rows
+            else {n: [] for n in names}
+        ),
+        path,
+    )
+
+
+def names(prompts: int, samples: int = 1) -> list[str]:
+    """File names of so many prompts and samples."""
+    return [f"0_{j}_{k}.png" for j in range(prompts) for k in range(samples)]
+
+
+def drawn(rng: np.random.Generator, of: Sequence[str], kind: str = "mean") -> dict[str, float]:
+    """Random values of images: a rate of 0.3, or normal with half the variance between prompts."""
+    if kind == "rate":
+        return {
+            name: float(value) for name, value in zip(of, rng.random(len(of)) < 0.3, strict=True)
+        }
+    shared = {name.rsplit("_", 1)[0]: rng.normal() for name in of}
+    return {name: float(shared[name.rsplit("_", 1)[0]] + rng.normal()) for name in of}

@@ -154,13 +154,16 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
     names, x, y = _shared(one.per_image[a], other.per_image[b])
     if not names:
         return None
-    weights = _weights(a[2], names)
-    test = paired_test(weights * x, weights * y, [prompt_key(name) for name in names])
+    clusters = [prompt_key(name) for name in names]
     if _is_rate(x) and _is_rate(y):
+        scale = 100 if rows[0].unit == "%" else 1
+        test = paired_test(scale * x, scale * y, clusters)
         if test is not None:
             test = replace(test, p=mcnemar(x > 0, y > 0))
         effect = _cohens_h(x.mean(), y.mean())
         return _comparison(a, b, len(names), test, effect, "Cohen's h", "McNemar, exact")
+    weights = _weights(a[2], names)
+    test = paired_test(weights * x, weights * y, clusters)
     spread = (x - y).std(ddof=1) if len(names) > 1 else 0.0
     effect = float((x - y).mean() / spread) if spread else 0.0
     return _comparison(a, b, len(names), test, effect, "Cohen's d_z", "paired bootstrap of prompts")
@@ -174,10 +177,10 @@ def _shared(a: PerImage, b: PerImage) -> tuple[list[str], np.ndarray, np.ndarray
 
 
 def _weights(metric: str, names: Sequence[str]) -> np.ndarray:
-    """As in the score: on unrelated images a mean over categories of means."""
+    """As in the score: a mean over unrelated images is one over categories of means."""
     if not metric.endswith("_object"):
         return np.ones(len(names))
-    return category_weights([name.partition("/")[0] if "/" in name else "" for name in names])
+    return category_weights([name.split("/")[0] for name in names])
 
 
 def _is_rate(values: np.ndarray) -> bool:
@@ -213,8 +216,8 @@ def render(comparisons: Sequence[Comparison], results: Results) -> str:
                 one.n,
                 f"{one.difference:+.4g}" + ("*" if one.significant else ""),
                 f"{one.ci_low:+.4g} to {one.ci_high:+.4g}",
-                _p(one.p),
-                _p(one.p_holm),
+                p_text(one.p),
+                p_text(one.p_holm),
                 "" if one.effect is None else f"{one.effect:+.2f} ({one.effect_name})",
                 one.test,
             ]
@@ -227,5 +230,6 @@ def render(comparisons: Sequence[Comparison], results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
+    """Return a p-value as a paper prints it."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from report.compare import LEVEL, Comparison, compare_scores
+from report.compare import LEVEL, Comparison, compare_scores, p_text
 from report.results import Key, Results
 
 
@@ -23,6 +24,13 @@ class Change:
     after: float | None
     test: Comparison | None
 
+    @property
+    def difference(self) -> float | None:
+        """After minus before; where there is a test, on the images that it is of."""
+        if self.test is not None:
+            return self.test.difference
+        return None if None in (self.before, self.after) else self.after - self.before
+
 
 def diff(one: Results, two: Results) -> list[Change]:
     """Compare the scores of two results folders, those of either included."""
@@ -36,17 +44,30 @@ def diff(one: Results, two: Results) -> list[Change]:
 
 
 def changed_software(one: Results, two: Results) -> list[str]:
-    """Return a line for each package and each model's weights that differ."""
-    lines = []
-    for kind in ("packages", "models"):
-        first, second = (results.manifest.get(kind, {}) for results in (one, two))
-        for name in sorted(first.keys() & second.keys()):
-            before, after = first[name], second[name]
-            if kind == "models":
-                before, after = before.get("sha256"), after.get("sha256")
-            if before != after:
-                lines.append(f"{name}: {before} -> {after}")
-    return lines
+    """Return a line for each package, model's weights and checker's head or preset that differ.
+
+    Models and checkers that only one of the folders has used are left out.
+    """
+    first, second = (_software(results) for results in (one, two))
+    return [
+        f"{owner} {name}: {before} -> {after}"
+        for owner in sorted(first.keys() & second.keys())
+        for name in sorted(first[owner].keys() | second[owner].keys())
+        if (before := first[owner].get(name, "-")) != (after := second[owner].get(name, "-"))
+    ]
+
+
+def _software(results: Results) -> dict[str, dict[str, Any]]:
+    """What scores depend on; of several runs into one folder, as the last that used it has it."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in (*results.manifest.get("earlier", []), results.manifest):
+        found["package"] = run.get("packages", {})
+        for kind, owner in (("models", "model"), ("checkers", "checker of")):
+            for name, provenance in run.get(kind, {}).items():
+                # Not where a file is: the digest beside it says which it is.
+                said = {k: v for k, v in provenance.items() if not k.endswith(("path", "head"))}
+                found[f"{owner} {name}"] = said
+    return found
 
 
 def render(one: Results, two: Results) -> str:
@@ -59,8 +80,8 @@ def render(one: Results, two: Results) -> str:
             *change.key,
             _number(change.before),
             _number(change.after),
-            "" if change.test is None else f"{change.test.difference:+.4g}" + _mark(change.test),
-            "" if change.test is None else f"{change.test.p:.3f}",
+            "" if change.difference is None else f"{change.difference:+.4g}" + _mark(change.test),
+            "" if change.test is None else p_text(change.test.p),
         ]
         for change in changes
     ]
@@ -77,5 +98,5 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
-def _mark(test: Comparison) -> str:
-    return "*" if test.p < LEVEL else ""
+def _mark(test: Comparison | None) -> str:
+    return "*" if test is not None and test.p < LEVEL else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 import xml.etree.ElementTree as ET
@@ -106,7 +107,8 @@ def _rows(results: Results, rule: Rule) -> list[ScoreRow]:
     if not rows:
         raise UserError(f'--fail-if "{rule.text}": no unlearned method has {metric}')
     for row in rows:
-        if getattr(row, _FIELDS[rule.field]) is None:
+        number = getattr(row, _FIELDS[rule.field])
+        if number is None or math.isnan(number):  # no condition is true of NaN
             raise UserError(
                 f'--fail-if "{rule.text}": {metric} of {row.method} ({row.concept}) has no '
                 f"{rule.field}{': ' + row.warnings[0] if row.warnings else ''}"

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from report.results import Results
-from utils.images import UnreadableImageError, read, scan
+from utils.errors import UserError
+from utils.images import UnreadableImageError, decode, read, scan
 from utils.results import folder_digest
-from utils.weights import file_sha256
+
+_NOTHING = folder_digest(())  # of a folder of which no image was read
+# Names of paths and of their digests in what models and checkers say of themselves.
+_WEIGHTS = (("path", "sha256"), ("linear_path", "linear_sha256"), ("head", "sha256"))
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Finding:
 
     Attributes:
         kind: ``weights``, ``configuration`` or ``images``.
-        state: ``unchanged``, ``changed`` or ``gone``.
+        state: ``unchanged``, ``changed``, ``gone`` or ``unreadable``.
     """
 
     kind: str
@@ -46,33 +50,49 @@ def _items(run: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:
     here = Path(run["folder"])
     for kind in ("models", "checkers"):
         for provenance in run.get(kind, {}).values():
-            for prefix in ("", "linear_"):
-                if f"{prefix}path" in provenance:
-                    path = here / provenance[f"{prefix}path"]
-                    yield "weights", path, provenance[f"{prefix}sha256"]
+            for path, digest in _WEIGHTS:
+                if path in provenance:
+                    yield "weights", here / provenance[path], provenance[digest]
     for path, digest in run.get("config", {}).items():
         yield "configuration", here / path, digest
     for path, digest in run.get("folders", {}).items():
-        yield "images", here / path, digest
+        if digest != _NOTHING:
+            yield "images", here / path, digest
 
 
 def _finding(kind: str, path: Path, digest: str) -> Finding:
-    if not path.exists():
-        return Finding(kind, path, "gone")
-    now = _images_digest(path) if kind == "images" else file_sha256(path)
-    return Finding(kind, path, "unchanged" if now == digest else "changed")
-
-
-def _images_digest(folder: Path) -> str:
-    images = scan(folder, recursive=True, may_be_empty=True)
-    return folder_digest((image.relative_to(folder).as_posix(), _digest(image)) for image in images)
-
-
-def _digest(image: Path) -> str | None:
+    same = _same_images if kind == "images" else _same_file
     try:
-        return hashlib.sha256(read(image)).hexdigest()
+        state = "unchanged" if same(path, digest) else "changed"
+    except (OSError, UserError):
+        state = "unreadable" if path.exists() else "gone"
+    return Finding(kind, path, state)
+
+
+def _same_file(path: Path, digest: str) -> bool:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+
+def _same_images(folder: Path, digest: str) -> bool:
+    images = scan(folder, recursive=True, may_be_empty=True)
+    names = [image.relative_to(folder).as_posix() for image in images]
+    # A run has no digest of a file that is no image. Decoding takes ten times as long as hashing:
+    # only where it can matter.
+    return any(
+        folder_digest(zip(names, (_digest(i, must_decode) for i in images), strict=True)) == digest
+        for must_decode in (False, True)
+    )
+
+
+def _digest(image: Path, must_decode: bool) -> str | None:
+    try:
+        data = read(image)
+        if must_decode:
+            decode(data)
     except UnreadableImageError:
         return None
+    return hashlib.sha256(data).hexdigest()
 
 
 def render(findings: list[Finding]) -> str:

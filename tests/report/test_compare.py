@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
@@ -79,14 +81,38 @@ def test_scores_of_sets_are_compared_block_by_block(tmp_path):
 def test_unrelated_images_are_compared_as_they_are_scored(tmp_path):
     # The score is the mean of the categories' means; Cat has four times the images of Bird.
     a = {
-        f"{c}/{name}": float(c == "Bird")
+        f"{c}/{name}": 0.8 * (c == "Bird")
         for c, n in (("Cat", 16), ("Bird", 4))
         for name in names(n)
     }
     made = Made().add(("church", "ORG", "lpips_object"), dict.fromkeys(a, 0.0))
     made.add(("church", "ESD", "lpips_object"), a)
     (one,) = compare(made.write(tmp_path), "ORG")
-    assert one.difference == pytest.approx(0.5)
+    assert one.difference == pytest.approx(0.4)
+
+
+def test_a_rate_in_percent_differs_in_percent_and_pools_categories(tmp_path):
+    # yolo_person is a percentage, of all unrelated images together: 4 of 20 of them.
+    there = {f"{c}/{n}": float(c == "B") for c, k in (("A", 16), ("B", 4)) for n in names(k)}
+    made = Made().add(("church", "ORG", "yolo_person_object"), dict.fromkeys(there, 0.0))
+    results = made.add(("church", "ESD", "yolo_person_object"), there).write(tmp_path)
+    results = replace(results, scores=[replace(row, unit="%") for row in results.scores])
+    (one,) = compare(results, "ORG")
+    assert one.difference == pytest.approx(20)
+    assert one.ci_low < 20 < one.ci_high
+    assert one.effect == pytest.approx(proportion_effectsize(0.2, 0))
+
+
+def test_only_shared_images_are_compared(tmp_path):
+    # ESD lacks the first ten images, which are unlike the others.
+    a = {name: float(i < 10) + 0.1 * (i % 3) for i, name in enumerate(names(30))}
+    b = {name: value + 0.01 * (i % 2) for i, (name, value) in enumerate(a.items()) if i >= 10}
+    made = Made().add(("church", "ORG", "lpips"), a).add(("church", "ESD", "lpips"), b)
+    (one,) = compare(made.write(tmp_path), "ORG")
+    differences = np.array([b[name] - a[name] for name in b])
+    assert one.n == 20
+    assert one.difference == pytest.approx(0.005)
+    assert one.effect == pytest.approx(differences.mean() / differences.std(ddof=1))
 
 
 def test_ties_are_with_the_best_and_leave_the_original_out(tmp_path):

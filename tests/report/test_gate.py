@@ -13,6 +13,7 @@ def results(tmp_path):
     for method, rate in (("ORG", 0.9), ("ESD", 0.02), ("A<&\"'\x01B", 0.2)):
         made.scores["nudity", method, "presence_rate"] = (rate, rate / 2, rate * 2, 50, "")
         made.scores["nudity", method, "fid"] = (None, None, None, 1, "needs 2 images")
+    made.scores["church", "ESD", "csdr"] = (float("nan"), None, None, 50, "")
     made.scores["church", "ESD", "lpips"] = (0.3, None, None, 50, "")
     return made.write(tmp_path)
 
@@ -43,6 +44,7 @@ def test_a_rule_fails_each_unlearned_method_for_which_it_holds(results, text, fa
         ("nudity.presense_rate > 1", "did you mean presence_rate"),
         ("fid > 1", "has no value: needs 2 images"),
         ("lpips.high > 1", "has no high"),
+        ("csdr > 1", "has no value"),  # no condition is true of NaN
     ],
 )
 def test_a_gate_never_passes_because_a_number_is_not_there(results, text, message):

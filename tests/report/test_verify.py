@@ -1,8 +1,11 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
+import benchmark
+from report.results import read_results
 from report.verify import render, verify
 from tests.report.data import Made, names
 from utils.results import folder_digest
@@ -55,3 +58,39 @@ def test_weights_that_changed_or_are_gone_are_found(results, tmp_path):
     weights.unlink()
     assert states(results)["weights.pth"] == "gone"
     assert "do not stand" in render(verify(results))
+
+
+def test_what_cannot_be_read_is_told_and_ends_nothing(results, tmp_path):
+    shutil.rmtree(tmp_path / "ESD")
+    (tmp_path / "ESD").write_bytes(b"a file now")
+    assert states(results) == {"weights.pth": "unchanged", "ESD": "unreadable"}
+
+
+@pytest.fixture
+def run_of_one_aspect(tmp_path, make_images, clip_folder, weights_dir):
+    """A real run that reads no reference, with a damaged image, its own heads and no others."""
+    for method in ("ORG", "ESD"):
+        make_images(f"data/Church/forgot/{method}", 4)
+    make_images("data/Church/remove_word/ORG", 4)
+    (tmp_path / "data/Church/forgot/ESD/0_0_3.png").write_bytes(b"no image")
+    heads = shutil.copytree(weights_dir, tmp_path / "heads")
+    arguments = ["--evaluation-aspect", "forgetting", "--indicator", "bi_multiC", "--quiet"]
+    arguments += ["--data-root", tmp_path / "data", "--weights-dir", heads, "--no-cache"]
+    arguments += ["--model", f"clip={clip_folder}", "--results-dir", tmp_path / "results"]
+    assert benchmark.main([str(argument) for argument in arguments]) == 0
+    return read_results(tmp_path / "results")
+
+
+def test_a_run_stands_until_something_it_read_changes(run_of_one_aspect, tmp_path):
+    # Of the damaged image the run knows no digest, and of the reference none at all.
+    findings = verify(run_of_one_aspect)
+    assert {finding.kind for finding in findings} == {"weights", "configuration", "images"}
+    assert all(finding.stands for finding in findings), render(findings)
+
+    head = tmp_path / "heads/bi_multiC/object_church/classifier_head.pth"
+    head.write_bytes(b"another head")
+    shutil.rmtree(tmp_path / "data/Church/forgot/ORG")
+    assert {f.path: f.state for f in verify(run_of_one_aspect) if not f.stands} == {
+        head: "changed",
+        tmp_path / "data/Church/forgot/ORG": "gone",
+    }

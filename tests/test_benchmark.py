@@ -455,3 +455,46 @@ def test_the_papers_images_run_through_every_aspect(run, tmp_path, model_flags):
     )
     assert code == 0, err
     assert float(values(tmp_path)["object_church", "ORG", "lpips"]) == 0
+
+
+def test_after_a_run_results_are_reported_compared_gated_and_verified(run, church, tmp_path):
+    # None of this may need a model, or the images: a reviewer has the results folder alone.
+    code, _, err = run("--evaluation-aspect", "ssim", "psnr", "--data-root", church)
+    assert code == 0, err
+    results = tmp_path / "results"
+    made = {path.name for path in results.iterdir()}
+    assert made >= {"report.html", "table.md", "table.tex", "resamples.parquet"}
+    code, out, _ = run("--verify", results)
+    assert (code, out.strip()[-5:]) == (0, "stand")
+    (results / "report.html").unlink()
+    assert run("--report", results)[0] == 0
+    assert "Erased Stable Diffusion" in (results / "report.html").read_text()
+    assert run("--fail-if", "ssim < 0")[0] == 0
+    code, out, _ = run("--fail-if", "church.ssim > -1", "--junit", tmp_path / "gate.xml")
+    assert code == 2  # the concept is called object_church
+    code, out, _ = run("--fail-if", "ssim > -1", "--junit", tmp_path / "gate.xml")
+    assert (code, out.count("failed:")) == (1, 2)
+    assert 'failures="2"' in (tmp_path / "gate.xml").read_text()
+    code, out, _ = run("--diff", results, results)
+    assert (code, out.strip()) == (0, "the 6 scores are the same")
+    code, _, err = run("--compare", "ORG")
+    assert (code, "fewer than four prompts" in err) == (2, True)
+    shutil.rmtree(church / "Church" / "forgot" / "ESD")
+    code, out, _ = run("--verify", results)
+    assert (code, "gone: images" in out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--fail-if", "fid"), "--fail-if"),
+        (("--junit", "x.xml"), "--junit tells the outcome"),
+        (("--compare", "A", "B", "C"), "one method or two"),
+        (("--report", "gone"), "no scores.csv there"),
+        (("--evaluation-aspect", "fid", "--report", "x"), "a run writes its report itself"),
+    ],
+)
+def test_flags_about_results_that_cannot_be_followed(run, flags, message):
+    code, _, err = run(*flags)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err

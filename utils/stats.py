@@ -68,6 +68,8 @@ def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resamp
     mean = values.mean()
     sums = np.bincount(which, values - mean)  # centred: what follows loses no digits
     error = float(_errors(np.ones((1, n)), sums, counts, np.zeros(1))[0])
+    if error <= 1e-12 * np.abs(values).max():  # every value is the same, but for rounding
+        return _Resampled(float(mean), 0.0, np.empty(0))
     if n > MANY_CLUSTERS:
         return _Resampled(float(mean), error, _student(n - 1))
     rng = np.random.default_rng(seed)
@@ -78,7 +80,7 @@ def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resamp
         times = rng.multinomial(n, np.full(n, 1 / n), size=size)
         means = (times @ sums) / (times @ counts)
         errors = _errors(times, sums, counts, means)
-        defined = errors > 1e-12 * max(error, 1e-300)
+        defined = errors > 1e-6 * error  # of one cluster drawn throughout it is 0, but for rounding
         found.append(means[defined] / errors[defined])
         drawn += size
     return _Resampled(float(mean), error, np.concatenate(found))
@@ -116,15 +118,15 @@ def mean_interval(
     of t = (resample's mean - mean) / (resample's cluster-robust error) are turned round the mean.
     Percentiles of resampled means, bias-corrected or not, cover too rarely with few prompts or
     skewed values (76 to 91% instead of 95%). With more than ``MANY_CLUSTERS`` t is taken as
-    Student's. Sources: B. Efron and R. J. Tibshirani, An
-    Introduction to the Bootstrap (1993), 12.5; A. C. Cameron et al., Rev. Econ. Stat. 90 (2008).
+    Student's. Sources: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993),
+    12.5; A. C. Cameron et al., Rev. Econ. Stat. 90 (2008).
 
     Args:
         values: of shape (n,).
         clusters: the cluster of each.
 
     Returns:
-        (low, high); None with fewer than four clusters.
+        (low, high); None with fewer than four clusters, which show too little of their spread.
     """
     resampled = _resample(np.asarray(values), clusters, seed)
     if resampled is None:
@@ -133,7 +135,7 @@ def mean_interval(
 
 
 def _turned(resampled: _Resampled, confidence: float) -> tuple[float, float]:
-    if resampled.error == 0:  # every value is the same
+    if resampled.error == 0:
         return resampled.mean, resampled.mean
     tail = (1 - confidence) / 2
     low, high = np.quantile(resampled.t, [tail, 1 - tail])
@@ -149,7 +151,7 @@ def paired_test(
     """Test whether two methods' values of the same images have one mean.
 
     As ``mean_interval``, on the differences a - b: p is the share of resamples whose \\|t\\| is at
-    least that of the data.
+    least that of the data, the data counted in: it is never 0.
 
     Returns:
         None with fewer than four clusters.
@@ -162,7 +164,7 @@ def paired_test(
         return None
     low, high = _turned(resampled, 0.95)
     if resampled.error == 0:
-        return PairedTest(resampled.mean, low, high, 0.0)
+        return PairedTest(resampled.mean, low, high, 1 / (1 + RESAMPLES))
     t = abs(resampled.mean / resampled.error)
     p = (1 + np.count_nonzero(abs(resampled.t) >= t)) / (1 + len(resampled.t))
     return PairedTest(resampled.mean, low, high, float(p))

@@ -96,7 +96,7 @@ class InceptionExtractor:
 
     @cached_property
     def _network(self):
-        from extractors.inception_v3 import FidInceptionV3
+        from extractors.inception_v3 import FidInceptionV3, fused
 
         network = load_strictly(FidInceptionV3(), load_state_dict(self.path), self.path)
-        return place(network, torch_device(self.device))
+        return place(fused(network), torch_device(self.device))

@@ -59,7 +59,9 @@ class Networks:
         A forward pass that shares a core with an import waits for its slowest thread: with both
         cores of two it takes as long as with one, and the import longer.
         """
-        if all(load.done() for load in self._loads.values()) or "torch" not in sys.modules:
+        with self._starting:
+            loads = list(self._loads.values())
+        if all(load.done() for load in loads) or "torch" not in sys.modules:
             yield
             return
         import torch

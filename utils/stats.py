@@ -150,8 +150,8 @@ def paired_test(
 ) -> PairedTest | None:
     """Test whether two methods' values of the same images have one mean.
 
-    As ``mean_interval``, on the differences a - b: p is the share of resamples whose \\|t\\| is at
-    least that of the data, the data counted in: it is never 0.
+    As ``mean_interval``, on the differences a - b: p is the share of resamples whose t is as far
+    from 0 as that of the data, which count as one of them: p is never 0.
 
     Returns:
         None with fewer than four clusters.

@@ -14,6 +14,7 @@ from metrics.fid import (
     kernel_distances,
 )
 from tests.metrics.data import Data
+from utils.stats import jackknife_test
 
 
 def features(seed, n, d=64):
@@ -127,6 +128,33 @@ def test_jackknife_intervals_cover(n):
         value, low, high = metric.T
         covered = (low <= value.mean()) & (value.mean() <= high)
         assert 0.92 - 0.03 <= covered.mean() <= 0.98 + 0.02  # 200 runs: 1.5 points of error
+
+
+def test_two_methods_of_one_distribution_differ_in_about_5_percent():
+    # By FID and KID against one reference: the blocks' prompts must be the same for both.
+    rng = np.random.default_rng(0)
+    names = [f"0_{j}_0.png" for j in range(60)]
+    p = []
+    for _ in range(200):
+        x, y = rng.normal(size=(60, 8)), rng.normal(size=(2, 60, 8)) * 1.2 + 0.5
+        a, b = (Fid().score(Data(images=own, reference=x, names=names)) for own in y)
+        p.append(
+            [
+                jackknife_test(one.value, other.value, one.resamples, other.resamples).p
+                for one, other in zip(a, b, strict=True)
+            ]
+        )
+    rates = (np.array(p) < 0.05).mean(axis=0)
+    assert (rates > 0.01).all()
+    assert (rates < 0.1).all()  # 200 pairs: 1.5 points of standard error
+
+
+def test_fid_of_singular_covariances_of_many_images_is_exact():
+    # A feature that is always 0 has no Cholesky factor.
+    x, y = features(1, 100, 16), features(2, 120, 16)
+    whole = frechet_distance(x, y)
+    x, y = (np.hstack([one, np.zeros((len(one), 4))]) for one in (x, y))
+    assert frechet_distance(x, y) == pytest.approx(whole, rel=1e-9)
 
 
 def test_too_few_images_are_warned_about_or_have_no_score():

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from metrics.base import category_values
 from metrics.lpips import Lpips
 from metrics.pixels import Psnr, Ssim
 from tests.metrics.data import Data
+from utils.stats import mean_interval
 
 
 def test_lpips_is_the_mean_over_pairs():
@@ -45,3 +47,65 @@ def test_psnr_leaves_equal_pairs_out_and_says_so():
     assert "1 pairs are equal" in score.warnings[0]
     (ssim,) = Ssim().score(Data(pairs=rows))
     assert (ssim.value, ssim.n) == (pytest.approx(2 / 3), 3)
+
+
+def test_the_samples_of_a_prompt_count_together():
+    # As independent images they would make the interval too narrow.
+    values = np.repeat(np.random.default_rng(0).uniform(size=10), 5)
+    names = [f"0_{j}_{k}.png" for j in range(10) for k in range(5)]
+    (score,) = Lpips().score(Data(pairs=values[:, None], names=names))
+    assert (score.ci_low, score.ci_high) == mean_interval(values, np.repeat(range(10), 5))
+    alone = mean_interval(values, range(50))
+    assert score.ci_high - score.ci_low > 1.5 * (alone[1] - alone[0])
+    (few,) = Lpips().score(Data(pairs=values[:15, None], names=names[:15]))
+    assert (few.ci_low, few.ci_high) == (None, None)  # three prompts
+
+
+def nested(sizes):
+    """Categories of that many prompts of two samples: category and prompt of each image."""
+    prompts = [f"{c}/{j}" for c, size in enumerate(sizes) for j in range(size)]
+    clusters = np.repeat(prompts, 2)
+    return [cluster.partition("/")[0] for cluster in clusters], clusters
+
+
+@pytest.mark.parametrize("sizes", [(10, 10, 10), (20, 6, 5, 4)])
+def test_the_interval_of_a_mean_of_category_means_covers(sizes):
+    # Weights alone take the differences between categories for chance: they always cover.
+    categories, clusters = nested(sizes)
+    rng = np.random.default_rng(len(sizes))
+    level = 3.0 * np.array(categories, float)
+    truth, runs = 3 * np.mean(range(len(sizes))), 200
+    found = []
+    for _ in range(runs):
+        shared = np.repeat(rng.normal(size=len(level) // 2), 2)
+        values = level + (shared + rng.normal(size=len(level))) / np.sqrt(2)
+        found.append(mean_interval(category_values(values, categories, clusters), clusters))
+    low, high = np.array(found).T
+    covered = np.mean((low <= truth) & (truth <= high))
+    assert 0.92 - 0.03 <= covered <= 0.98 + 0.01  # 1.5 points of standard error
+
+
+def test_the_error_of_a_mean_of_category_means_is_that_of_stratified_sampling():
+    # Closed form: the categories' own cluster-robust variances, added up.
+    categories, clusters = nested((8, 3, 5))
+    values = np.random.default_rng(1).exponential(size=len(clusters))
+    balanced = category_values(values, categories, clusters)
+    sets = [values[np.array(categories) == c].reshape(-1, 2) for c in "012"]
+    assert balanced.mean() == pytest.approx(np.mean([one.mean() for one in sets]))
+    variance = sum(one.mean(axis=1).var(ddof=1) / len(one) for one in sets) / 3**2
+    sums = (balanced - balanced.mean()).reshape(-1, 2).sum(axis=1)
+    mine = 16 / 15 * (sums**2).sum() / len(values) ** 2
+    assert mine == pytest.approx(variance)
+
+
+def test_equal_values_have_no_width_whatever_the_sizes_of_their_categories():
+    categories, clusters = nested((8, 3, 5))
+    balanced = category_values(np.full(len(clusters), 0.7), categories, clusters)
+    assert mean_interval(balanced, clusters) == pytest.approx((0.7, 0.7))
+
+
+def test_categories_of_one_prompt_count_as_drawn():
+    # Nothing shows the spread within them; an interval without width would be wrong.
+    categories, clusters = nested((1, 1, 1, 1, 1))
+    values = np.arange(10.0)
+    np.testing.assert_allclose(category_values(values, categories, clusters), values)

@@ -28,7 +28,7 @@ def test_a_method_does_not_differ_from_itself(tmp_path):
 
 @pytest.mark.parametrize(("metric", "kind"), [("presence_rate", "rate"), ("lpips", "mean")])
 def test_methods_of_one_distribution_seldom_differ(tmp_path, metric, kind):
-    # About 5% of p-values below 0.05 before correction; McNemar's exact test stays below that.
+    # About 5% of p-values below 0.05 before correction.
     rng = np.random.default_rng(1)
     made = Made()
     for seed in range(60):
@@ -49,8 +49,24 @@ def test_rates_are_compared_as_statsmodels_does(tmp_path):
     table = [[3, 0], [9, 18]]
     assert one.p == pytest.approx(mcnemar(table, exact=True).pvalue)
     assert one.effect == pytest.approx(proportion_effectsize(3 / 30, 12 / 30))
+    assert one.test == "McNemar, exact"
     assert (one.difference, one.n) == (pytest.approx(-0.3), 30)
     assert one.ci_high < 0
+
+
+def test_samples_of_a_prompt_are_not_taken_for_independent(tmp_path):
+    # A method draws what a prompt shows once for its ten samples: McNemar's test would call
+    # half of such pairs of equal methods different.
+    rng = np.random.default_rng(5)
+    made = Made()
+    for seed in range(60):
+        for method in ("ORG", "ESD"):
+            shown = np.repeat(rng.random((20, 1)) < 0.3, 10, axis=1).ravel()
+            values = dict(zip(names(20, 10), shown.astype(float), strict=True))
+            made.add((f"concept {seed}", method, "presence_rate"), values)
+    found = compare(made.write(tmp_path), "ORG")
+    assert {one.test for one in found} == {"paired bootstrap of prompts"}
+    assert np.mean([one.p < 0.05 for one in found]) <= 0.1
 
 
 def test_holm_is_over_the_methods_of_a_metric(tmp_path):

@@ -100,7 +100,7 @@ def test_two_methods_of_one_distribution_differ_in_about_5_percent():
         b, _ = samples(rng, 60, 3, "skewed")
         p.append(paired_test(a, b, clusters, seed=seed).p)
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.08
-    same = paired_test(a, a, clusters)
+    same = paired_test(a, a, clusters)  # no resample has an error to divide by
     assert (same.difference, same.p) == (0, 1)
 
 
@@ -116,6 +116,15 @@ def test_the_paired_test_agrees_with_student_s_where_that_is_right():
     assert (ours.ci_low, ours.ci_high) == pytest.approx(
         (d.mean() - half, d.mean() + half), abs=0.1 * half
     )
+
+
+def test_a_constant_difference_is_certain_but_p_is_not_0():
+    # 0.1 is rounded: errors of 1e-17 must not be taken for a spread.
+    a = np.random.default_rng(7).normal(size=12)
+    test = paired_test(a, a - 0.1, np.arange(12))
+    assert (test.ci_low, test.ci_high) == pytest.approx((0.1, 0.1))
+    assert 0 < test.p < 0.001
+    assert mean_interval(np.full(7, 0.1), np.arange(7)) == pytest.approx((0.1, 0.1), abs=1e-15)
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 0), (1, 0), (3, 9), (5, 5), (40, 12)])

@@ -353,6 +353,7 @@ def _manifest(
             )
             for task in tasks
             for folder in task.folders
+            if any(image in extraction.records for image in folder.images)
         },
     )
     return document | {

@@ -2,6 +2,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 
+/* Texts become text nodes, never markup: names of files and methods are somebody else's. */
 function node(tag, text, attributes) {
   const made = document.createElement(tag);
   if (text !== undefined && text !== null) made.textContent = text;
@@ -16,253 +17,325 @@ function svg(tag, attributes, text) {
   return made;
 }
 
-function fill(place, children) {
-  place.replaceChildren(...children);
+function row(cells, attributes) {
+  const made = node("tr", null, attributes);
+  made.append(...cells);
+  return made;
+}
+
+/* The first column names the row. */
+const rowHead = (text) => node("th", text, { scope: "row" });
+const columnHead = (text) => node("th", text, { scope: "col" });
+
+function fillTable(table, head, rows) {
+  const [top, body] = [node("thead"), node("tbody")];
+  top.append(row(head));
+  body.append(...rows);
+  table.replaceChildren(top, body);
 }
 
 function number(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toFixed(3);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
+const percent = (share) => `${Math.round(100 * share)}%`;
+const shorten = (text, length) => (text.length > length ? text.slice(0, length - 1) + "…" : text);
 const arrow = (metric) => (metric.higher === null ? "" : metric.higher ? " ↑" : " ↓");
 const heading = (metric) => metric.name + (metric.unit ? " " + metric.unit : "") + arrow(metric);
+const column = (concept, name) => concept.metrics.findIndex((metric) => metric.name === name);
 
-/* A score is [value, low, high, n, tie]. */
+/* A score is [value, low, high, n, tie]; null where it was not computed, its value where it is not defined. */
+const hasValue = (score) => Boolean(score) && score[0] !== null;
+const hasInterval = (score) => score[1] !== null;
+
 function drawMatrix(concept, sorted) {
-  const methods = concept.methods.map((method, place) => ({ ...method, place }));
+  const places = concept.methods.map((_, place) => place);
   if (sorted.column !== null) {
-    const value = (method) => (concept.scores[method.place][sorted.column] || [null])[0];
-    methods.sort((a, b) => {
+    const value = (place) => (hasValue(concept.scores[place][sorted.column]) ? concept.scores[place][sorted.column][0] : null);
+    places.sort((a, b) => {
       const [one, other] = [value(a), value(b)];
-      if (one === null || other === null) return (one === null) - (other === null) || a.place - b.place;
-      return sorted.down ? other - one : one - other;
+      if (one === null || other === null) return (one === null) - (other === null) || a - b;
+      return (sorted.down ? other - one : one - other) || a - b;
     });
   }
-  const head = node("tr");
-  head.append(node("th", "method", { scope: "col" }));
-  concept.metrics.forEach((metric, column) => {
-    const order = sorted.column === column ? (sorted.down ? "descending" : "ascending") : "none";
+  const heads = concept.metrics.map((metric, i) => {
+    const order = sorted.column === i ? (sorted.down ? "descending" : "ascending") : "none";
     const cell = node("th", null, { scope: "col", "aria-sort": order });
     const button = node("button", heading(metric), { type: "button" });
     button.addEventListener("click", () => {
-      const down = sorted.column === column ? !sorted.down : metric.higher === true;
-      drawMatrix(concept, { column, down });
-      byId("matrix").querySelectorAll("button")[column].focus();
+      /* First the best on top. */
+      drawMatrix(concept, { column: i, down: sorted.column === i ? !sorted.down : metric.higher === true });
+      byId("matrix").querySelectorAll("button")[i].focus();
     });
     cell.append(button);
-    head.append(cell);
+    return cell;
   });
-  const body = methods.map((method) => {
-    const row = node("tr", null, method.original ? { class: "original" } : {});
-    row.append(node("td", method.title));
-    concept.scores[method.place].forEach((score) => row.append(scoreCell(score)));
-    return row;
+  const rows = places.map((place) => {
+    const method = concept.methods[place];
+    const cells = concept.scores[place].map((score) => scoreCell(score, concept.n));
+    return row([rowHead(method.title), ...cells], method.original ? { class: "original" } : {});
   });
-  fill(byId("matrix"), [node("thead"), node("tbody")]);
-  byId("matrix").tHead.append(head);
-  byId("matrix").tBodies[0].append(...body);
+  fillTable(byId("matrix"), [columnHead("method"), ...heads], rows);
 }
 
-function scoreCell(score) {
+function scoreCell(score, usual) {
   if (!score) return node("td", "");
   const [value, low, high, n, tie] = score;
   const cell = node("td", null, tie ? { class: "best" } : {});
   cell.append(node("span", number(value) + (tie ? " ★" : "")));
-  const interval = low === null || low === undefined ? `n = ${n}` : `${number(low)} to ${number(high)}, n = ${n}`;
-  cell.append(node("small", interval));
+  if (hasInterval(score)) cell.append(node("small", `[${number(low)}, ${number(high)}]`));
+  if (n !== usual) cell.append(node("small", `n = ${n}`));
   return cell;
 }
 
-/* The axis from a bit below the least to a bit above the greatest value. */
-function scale(values, from, to) {
+/* A linear axis over all values, with round ticks. */
+function axis(values, from, to) {
   let [low, high] = [Math.min(...values), Math.max(...values)];
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
-  const room = 0.08 * (high - low);
+  const room = 0.06 * (high - low);
   [low, high] = [low - room, high + room];
-  const place = (value) => from + ((value - low) / (high - low)) * (to - from);
-  return { place, ticks: [0.1, 0.5, 0.9].map((share) => low + share * (high - low)) };
+  const rough = (high - low) / 6;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
+  const ticks = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return { place: (value) => from + ((value - low) / (high - low)) * (to - from), ticks, label: (tick) => tick.toFixed(digits) };
 }
 
-function drawTradeoff(concept, column) {
-  const presence = concept.metrics.findIndex((metric) => metric.name === "presence_rate");
-  const damage = concept.metrics[column];
+function drawTradeoff(concept, name) {
+  const [across, up] = [column(concept, "presence_rate"), column(concept, name)];
+  const damage = concept.metrics[up];
+  const front = concept.fronts[concept.damages.indexOf(name)];
   const points = concept.methods
-    .map((method, place) => ({ method, at: [presence, column].map((c) => (concept.scores[place][c] || [null])[0]) }))
-    .filter((point) => !point.at.includes(null));
-  if (!points.length) return fill(byId("tradeoff-plot"), [node("p", "No method has both numbers.", { class: "note" })]);
-  const worse = (point) => [point.at[0], damage.higher ? -point.at[1] : point.at[1]];
-  const candidates = points.filter((point) => !point.method.original);
-  const front = candidates.filter((one) => {
-    const [x, y] = worse(one);
-    return !candidates.some((other) => {
-      const [u, v] = worse(other);
-      return u <= x && v <= y && (u < x || v < y);
-    });
-  });
-  const [width, height, left, bottom] = [720, 380, 64, 48];
-  const x = scale(points.map((point) => point.at[0]), left, width - 20);
-  const y = scale(points.map((point) => point.at[1]), height - bottom, 16);
-  const title = `Concept still present against ${damage.name}; best at the ${damage.higher ? "top" : "bottom"} left`;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, width });
-  picture.append(svg("path", { class: "axis", d: `M${left} 10V${height - bottom}H${width - 10}` }));
-  for (const tick of x.ticks) picture.append(svg("text", { x: x.place(tick), y: height - bottom + 18, "text-anchor": "middle" }, number(tick)));
-  for (const tick of y.ticks) picture.append(svg("text", { x: left - 6, y: y.place(tick) + 4, "text-anchor": "end" }, number(tick)));
+    .map((method, place) => ({ ...method, place, x: concept.scores[place][across], y: concept.scores[place][up] }))
+    .filter((point) => hasValue(point.x) && hasValue(point.y));
+  const box = byId("tradeoff-plot");
+  if (!points.length) return box.replaceChildren(node("p", "No method has both numbers.", { class: "note" }));
+  const width = Math.max(300, Math.min(720, box.clientWidth || 720));
+  const [height, left, bottom] = [Math.max(300, 0.62 * width), 62, 46];
+  const ends = (key) => points.flatMap((point) => [point[key][0], ...(hasInterval(point[key]) ? point[key].slice(1, 3) : [])]);
+  const x = axis(ends("x"), left, width - 12);
+  const y = axis(ends("y"), height - bottom, 12);
+  const best = `Best at the ${damage.higher ? "top" : "bottom"} left.`;
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Concept still present against ${name}. ${best}`, width });
+  for (const tick of x.ticks) {
+    picture.append(svg("path", { class: "grid", d: `M${x.place(tick)} 10V${height - bottom}` }));
+    picture.append(svg("text", { class: "tick", x: x.place(tick), y: height - bottom + 17, "text-anchor": "middle" }, x.label(tick)));
+  }
+  for (const tick of y.ticks) {
+    picture.append(svg("path", { class: "grid", d: `M${left} ${y.place(tick)}H${width - 8}` }));
+    picture.append(svg("text", { class: "tick", x: left - 6, y: y.place(tick) + 4, "text-anchor": "end" }, y.label(tick)));
+  }
+  picture.append(svg("path", { class: "axis", d: `M${left} 10V${height - bottom}H${width - 8}` }));
   picture.append(svg("text", { x: (left + width) / 2, y: height - 8, "text-anchor": "middle" }, "concept still present (presence_rate) ↓"));
   picture.append(svg("text", { x: 14, y: height / 2 - 20, "text-anchor": "middle", transform: `rotate(-90 14 ${height / 2 - 20})` }, heading(damage)));
-  const line = [...front].sort((one, other) => one.at[0] - other.at[0]).map((point) => `${x.place(point.at[0])} ${y.place(point.at[1])}`);
-  picture.append(svg("path", { class: "front", d: "M" + line.join("L") }));
-  const taken = points.map((point) => ({ level: y.place(point.at[1]) + 4, start: x.place(point.at[0]) - 6, end: x.place(point.at[0]) + 6 }));
+  const at = (point) => [x.place(point.x[0]), y.place(point.y[0])];
   for (const point of points) {
-    const [cx, cy] = [x.place(point.at[0]), y.place(point.at[1])];
-    const shape = point.method.original
-      ? svg("rect", { class: "point", x: cx - 5, y: cy - 5, width: 10, height: 10 })
-      : svg("circle", { class: front.includes(point) ? "point onfront" : "point", cx, cy, r: 5 });
-    const short = point.method.title.length > 24 ? point.method.title.slice(0, 23) + "…" : point.method.title;
-    const place = labelPlace(cx, cy, 6.6 * short.length, width, taken);
-    taken.push(place);
-    shape.append(svg("title", {}, `${point.method.title}: ${number(point.at[0])}, ${number(point.at[1])}`));
-    picture.append(shape, svg("text", { x: place.start, y: place.level }, short));
+    const [cx, cy] = at(point);
+    if (hasInterval(point.x)) picture.append(svg("path", { class: "arm", d: `M${x.place(point.x[1])} ${cy}H${x.place(point.x[2])}` }));
+    if (hasInterval(point.y)) picture.append(svg("path", { class: "arm", d: `M${cx} ${y.place(point.y[1])}V${y.place(point.y[2])}` }));
   }
-  const words = `Best at the ${damage.higher ? "top" : "bottom"} left. On the Pareto front (filled, dashed line): ` + front.map((point) => point.method.title).join(", ") + ". The square is the original model.";
-  fill(byId("tradeoff-plot"), [picture, node("p", words, { class: "note" })]);
+  const line = front.map((place) => at(points.find((point) => point.place === place)).join(" "));
+  if (line.length) picture.append(svg("path", { class: "front", d: "M" + line.join("L") }));
+  const taken = points.map((point) => ({ level: at(point)[1] + 4, start: at(point)[0] - 6, end: at(point)[0] + 6 }));
+  for (const point of points) {
+    const [cx, cy] = at(point);
+    const shape = point.original
+      ? svg("rect", { class: "point", x: cx - 5, y: cy - 5, width: 10, height: 10 })
+      : svg("circle", { class: front.includes(point.place) ? "point onfront" : "point", cx, cy, r: 5 });
+    const short = shorten(point.title, 24);
+    const label = labelPlace(cx, cy, 6.6 * short.length, left, width, taken);
+    taken.push(label);
+    shape.append(svg("title", {}, `${point.title}: ${number(point.x[0])}, ${number(point.y[0])}`));
+    if (label.level !== cy + 4) picture.append(svg("path", { class: "leader", d: `M${cx} ${cy}L${label.start < cx ? label.end : label.start} ${label.level - 4}` }));
+    picture.append(shape, svg("text", { x: label.start, y: label.level }, short));
+  }
+  const names = front.map((place) => concept.methods[place].title).join(", ");
+  const words = `${best} Filled, dashed line: the Pareto front (${names}), where no method is better in both. Square: the original model. Lines: 95% intervals.`;
+  box.replaceChildren(picture, node("p", words, { class: "note" }));
 }
 
 /* The nearest place beside a point where its label covers neither a point nor another label. */
-function labelPlace(cx, cy, length, width, taken) {
+function labelPlace(cx, cy, length, left, width, taken) {
   const places = [0, -12, 12, -24, 24, -36, 36].flatMap((shift) => [
     { level: cy + 4 + shift, start: cx + 9, end: cx + 9 + length },
     { level: cy + 4 + shift, start: cx - 9 - length, end: cx - 9 },
-  ]).filter((place) => place.start > 64 && place.end < width);
+  ]).filter((place) => place.start > left && place.end < width);
   const free = (place) => !taken.some((box) => Math.abs(box.level - place.level) < 12 && box.start < place.end && place.start < box.end);
-  return places.find(free) || places[0] || { level: cy + 4, start: cx + 9, end: cx + 9 + length };
+  return places.find(free) || places[0] || { level: cy + 4, start: left, end: left + length };
 }
 
 function drawBars(concept) {
-  const pictures = concept.metrics.map((metric, column) => {
-    const scores = concept.methods.map((method, place) => ({ method, score: concept.scores[place][column] })).filter((one) => one.score && one.score[0] !== null);
-    if (!scores.length) return node("div");
-    const ends = scores.flatMap(({ score }) => [0, score[0], score[1] ?? score[0], score[2] ?? score[0]]);
+  const boxes = concept.metrics.map((metric, i) => {
+    const bars = concept.methods.map((method, place) => ({ method, score: concept.scores[place][i] })).filter((bar) => hasValue(bar.score));
+    if (!bars.length) return null;
+    const ends = bars.flatMap(({ score }) => [0, score[0], ...(hasInterval(score) ? score.slice(1, 3) : [])]);
     const [low, high] = [Math.min(...ends), Math.max(...ends)];
-    const [left, right, step] = [130, 350, 20];
+    const [left, right, step] = [150, 356, 20];
     const place = (value) => left + ((value - low) / (high - low || 1)) * (right - left);
-    const picture = svg("svg", { viewBox: `0 0 420 ${step * scores.length + 6}`, role: "img", "aria-label": `${metric.name} of each method`, width: 420 });
-    scores.forEach(({ method, score }, i) => {
-      const y = step * i + 4;
-      const short = method.title.length > 19 ? method.title.slice(0, 18) + "…" : method.title;
-      picture.append(svg("text", { x: left - 8, y: y + 11, "text-anchor": "end" }, short));
-      picture.append(svg("rect", { class: "bar", x: Math.min(place(0), place(score[0])), y, width: Math.abs(place(score[0]) - place(0)) || 1, height: 13 }));
-      if (score[1] !== null && score[1] !== undefined) picture.append(svg("path", { class: "whisker", d: `M${place(score[1])} ${y + 6.5}H${place(score[2])}` }));
-      picture.append(svg("text", { x: right + 8, y: y + 11 }, number(score[0])));
+    const picture = svg("svg", { viewBox: `0 0 420 ${step * bars.length + 4}`, role: "img", "aria-label": `${metric.name} of each method, with intervals`, width: 420 });
+    bars.forEach(({ method, score }, k) => {
+      const top = step * k + 3;
+      const label = svg("text", { x: left - 8, y: top + 11, "text-anchor": "end" }, shorten(method.title, 22));
+      label.append(svg("title", {}, method.title));
+      picture.append(label);
+      picture.append(svg("rect", { class: "bar", x: Math.min(place(0), place(score[0])), y: top, width: Math.abs(place(score[0]) - place(0)) || 1, height: 14 }));
+      if (hasInterval(score)) picture.append(svg("path", { class: "whisker", d: `M${place(score[1])} ${top + 7}H${place(score[2])}M${place(score[1])} ${top + 4}v6M${place(score[2])} ${top + 4}v6` }));
+      picture.append(svg("text", { x: right + 8, y: top + 11 }, number(score[0]) + (score[4] ? " ★" : "")));
     });
     const box = node("div");
     box.append(node("h3", heading(metric)), picture);
     return box;
   });
-  fill(byId("bars"), pictures);
+  byId("bars").replaceChildren(...boxes.filter(Boolean));
+}
+
+/* Kinds of fate: class, heading. */
+const FATES = [["present", "still present"], ["kept", "gone, scene kept"], ["broken", "gone, scene broken"]];
+
+function swatch(kind) {
+  const made = svg("svg", { class: "swatch", width: 12, height: 12, "aria-hidden": "true" });
+  made.append(svg("rect", { class: `segment ${kind}`, width: 12, height: 12 }));
+  return made;
+}
+
+function hatch() {
+  const defs = svg("svg", { width: 0, height: 0, "aria-hidden": "true" });
+  const pattern = svg("pattern", { id: "hatch", width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  pattern.append(svg("path", { d: "M0 0V5" }));
+  defs.append(pattern);
+  return defs;
 }
 
 function drawFates(concept) {
   byId("fates").hidden = !concept.fates.length;
-  if (!concept.fates.length) return;
-  byId("fates-rule").textContent = concept.fates_rule;
-  const head = node("tr");
-  for (const title of ["method", "still present", "gone, scene kept", "gone, scene broken", "images", "on effective prompts"]) head.append(node("th", title, { scope: "col" }));
-  const rows = concept.fates.map((fate) => {
-    const row = node("tr");
-    const share = (count) => `${count} (${((100 * count) / fate.n).toFixed(0)}%)`;
-    for (const text of [fate.title, share(fate.present), share(fate.kept), share(fate.broken), fate.n, fate.effective]) row.append(node("td", text));
-    return row;
+  byId("fates-rule").textContent = `How it is told: ${concept.fates_rule}.`;
+  const heads = FATES.map(([kind, title]) => {
+    const cell = columnHead(null);
+    cell.append(swatch(kind), title);
+    return cell;
   });
-  const top = node("thead");
-  top.append(head);
-  const body = node("tbody");
-  body.append(...rows);
-  fill(byId("fates-table"), [top, body]);
+  const rows = concept.fates.map(([place, ...counts]) => {
+    const n = counts.reduce((a, b) => a + b);
+    const picture = svg("svg", { width: 240, height: 16, viewBox: "0 0 240 16", "aria-hidden": "true" });
+    let start = 0;
+    counts.forEach((count, i) => {
+      const width = (240 * count) / n;
+      if (count) picture.append(svg("rect", { class: `segment ${FATES[i][0]}`, x: start, y: 1, width, height: 14 }));
+      start += width;
+    });
+    const bar = node("td");
+    bar.append(picture);
+    return row([rowHead(concept.methods[place].title), bar, ...counts.map((count) => node("td", `${count} (${percent(count / n)})`)), node("td", n)]);
+  });
+  fillTable(byId("fates-table"), [columnHead("method"), columnHead("images"), ...heads, columnHead("n")], rows);
 }
 
-/* Values of single images: concept.images[scope] = {names, prompts, values: {metric: [per method]}}. */
-function drawPrompts(concept, metric) {
-  const source = concept.images.find((one) => metric in one.values);
-  const values = source.values[metric];
+function drawEffective(concept) {
+  byId("effective").hidden = !concept.effective.length;
+  const rows = concept.effective.map(([place, plain, rate, low, high, prompts, n]) => {
+    const texts = [percent(plain), `${percent(rate)} [${percent(low)}, ${percent(high)}]`, prompts, n];
+    return row([rowHead(concept.methods[place].title), ...texts.map((text) => node("td", text))]);
+  });
+  const heads = ["method", "present, all prompts", "present, effective prompts", "effective prompts", "their images"];
+  fillTable(byId("effective-table"), heads.map(columnHead), rows);
+}
+
+/* Values of single images: {names, prompts, values: {metric: [a list a method]}, thumbnails: [name -> JPEG]}. */
+function drawPrompts(concept, name) {
+  const source = concept.images.find((one) => name in one.values);
+  const values = source.values[name];
   const shown = concept.methods.map((method, place) => ({ ...method, place })).filter((method) => values[method.place]);
-  const groups = new Map();
-  source.prompts.forEach((prompt, i) => groups.has(prompt) ? groups.get(prompt).push(i) : groups.set(prompt, [i]));
-  const head = node("tr");
-  head.append(node("th", "prompt", { scope: "col" }), ...shown.map((method) => node("th", method.title, { scope: "col" })));
-  const top = node("thead");
-  top.append(head);
-  const body = node("tbody");
-  for (const [prompt, places] of groups) {
-    const row = node("tr");
-    const label = node("td");
-    const button = node("button", `${prompt} (${places.length})`, { type: "button", "aria-expanded": "false" });
-    if (concept.texts[prompt]) label.append(button, node("small", concept.texts[prompt]));
-    else label.append(button);
-    row.append(label);
-    for (const method of shown) {
-      const found = places.map((i) => values[method.place][i]).filter((value) => value !== null);
-      row.append(node("td", found.length ? number(found.reduce((a, b) => a + b) / found.length) : "–"));
-    }
+  const prompts = new Map();
+  source.prompts.forEach((prompt, i) => prompts.has(prompt) ? prompts.get(prompt).push(i) : prompts.set(prompt, [i]));
+  const known = (i) => shown.some((method) => values[method.place][i] !== null);
+  const rows = [...prompts].filter(([, images]) => images.some(known)).map(([prompt, images]) => {
+    const head = rowHead(null);
+    const button = node("button", `${prompt} (${images.length})`, { type: "button", "aria-expanded": "false" });
+    head.append(button);
+    const means = shown.map((method) => {
+      const found = images.map((i) => values[method.place][i]).filter((value) => value !== null);
+      return node("td", found.length ? number(found.reduce((a, b) => a + b) / found.length) : "–");
+    });
+    const made = row([head, ...means]);
     let opened = [];
     button.addEventListener("click", () => {
       const open = button.getAttribute("aria-expanded") === "true";
       button.setAttribute("aria-expanded", String(!open));
-      if (open) opened.forEach((one) => one.remove());
-      else {
-        opened = places.map((i) => imageRow(concept, source.names[i], shown, values, i));
-        row.after(...opened);
-      }
+      opened.forEach((one) => one.remove());
+      opened = open ? [] : images.map((i) => imageRow(source, shown, values, i));
+      made.after(...opened);
     });
-    body.append(row);
-  }
-  fill(byId("prompts"), [top, body]);
+    return made;
+  });
+  fillTable(byId("prompts"), ["prompt", ...shown.map((method) => method.title)].map(columnHead), rows);
 }
 
-function imageRow(concept, name, shown, values, i) {
-  const row = node("tr", null, { class: "image" });
-  row.append(node("td", name));
-  for (const method of shown) {
+function imageRow(source, shown, values, i) {
+  const name = source.names[i];
+  const cells = shown.map((method) => {
     const cell = node("td", number(values[method.place][i]));
-    const picture = (concept.thumbnails[method.place] || {})[name];
-    if (picture) cell.append(node("img", null, { src: "data:image/jpeg;base64," + picture, alt: "" }));
-    row.append(cell);
-  }
-  return row;
+    const picture = source.thumbnails[method.place][name];
+    if (picture) cell.append(node("img", null, { src: "data:image/jpeg;base64," + picture, alt: `${method.title}, ${name}` }));
+    return cell;
+  });
+  return row([rowHead(name), ...cells], { class: "image" });
 }
 
+function drawProvenance(groups) {
+  const made = Object.entries(groups).map(([title, rows], i) => {
+    const box = node("details", null, i ? {} : { open: "" });
+    const scroll = node("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": title });
+    const table = node("table");
+    table.append(...rows.map(([name, text]) => row([rowHead(name), node("td", text)])));
+    scroll.append(table);
+    box.append(node("summary", `${title} (${rows.length})`), scroll);
+    return box;
+  });
+  byId("provenance").replaceChildren(...made);
+}
+
+/* Offer names in a select, and act on the first and on each that is chosen. */
 function choose(place, names, act) {
-  fill(place, names.map((name) => node("option", name, { value: name })));
-  place.onchange = () => act(place.value);
+  place.replaceChildren(...names.map((name) => node("option", name, { value: name })));
+  place.onchange = () => act(place.selectedIndex);
+  if (names.length) act(0);
+}
+
+function verdictItem(method, text) {
+  const item = node("li");
+  item.append(node("strong", method.title), ": " + text);
+  return item;
 }
 
 function draw(concept) {
-  fill(byId("verdict"), concept.verdict.map((text) => node("li", text)));
+  byId("few").textContent = concept.few;
+  byId("verdict").replaceChildren(...concept.methods.map((method, i) => verdictItem(method, concept.verdict[i])));
+  byId("tradeoff").hidden = !concept.damages.length;
+  choose(byId("damage"), concept.damages, (i) => drawTradeoff(concept, concept.damages[i]));
   drawMatrix(concept, { column: null, down: false });
   byId("legend").textContent = concept.legend;
-  const damages = concept.metrics.filter((metric) => concept.damages.includes(metric.name)).map((metric) => metric.name);
-  byId("tradeoff").hidden = !damages.length;
-  const tradeoff = (name) => drawTradeoff(concept, concept.metrics.findIndex((metric) => metric.name === name));
-  choose(byId("damage"), damages, tradeoff);
-  if (damages.length) tradeoff(damages[0]);
   drawFates(concept);
+  drawEffective(concept);
   drawBars(concept);
   const metrics = concept.images.flatMap((one) => Object.keys(one.values));
   byId("drill").hidden = !metrics.length;
-  choose(byId("drill-metric"), metrics, (metric) => drawPrompts(concept, metric));
-  if (metrics.length) drawPrompts(concept, metrics[0]);
-  fill(byId("warnings"), (concept.warnings.length ? concept.warnings : ["none"]).map((text) => node("li", text)));
+  choose(byId("drill-metric"), metrics, (i) => drawPrompts(concept, metrics[i]));
+  const warnings = concept.warnings.length ? concept.warnings : ["none"];
+  byId("warnings").replaceChildren(...warnings.map((text) => node("li", text)));
 }
 
+document.body.append(hatch());
 byId("about").textContent = data.about;
 byId("images-note").textContent = data.images_note;
-fill(byId("provenance"), data.provenance.map(([name, value]) => {
-  const row = node("tr");
-  row.append(node("td", name), node("td", value));
-  return row;
-}));
+drawProvenance(data.provenance);
 byId("choose").hidden = data.concepts.length < 2;
-choose(byId("concept"), data.concepts.map((concept) => concept.name), (name) => draw(data.concepts.find((concept) => concept.name === name)));
-if (data.concepts.length) draw(data.concepts[0]);
-window.addEventListener("beforeprint", () => document.querySelectorAll("#prompts button[aria-expanded=false]").forEach((button) => button.click()));
+choose(byId("concept"), data.concepts.map((concept) => concept.name), (i) => draw(data.concepts[i]));
+window.addEventListener("resize", () => byId("damage").onchange && byId("damage").onchange());
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("#prompts button[aria-expanded=false]").forEach((button) => button.click());
+  document.querySelectorAll("details").forEach((box) => box.setAttribute("open", ""));
+});

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evaluation.layout import ORIGINAL
 from report.compare import ties
-from report.plots import damages, write_plots
+from report.plots import damages, pareto, write_plots
 from report.results import Key, Results
-from report.tables import latex, legend, markdown, number, shown_metrics
-from report.views import effective, fates
+from report.tables import latex, legend, markdown, shown_metrics
+from report.verdict import few_images, verdicts
+from report.views import Effective, Fate, effective, fates
+from utils.images import natural_key
 from utils.prompts import prompt_key
 from utils.results import replace_file
 
 _HERE = Path(__file__).parent
-_EDGE = 96  # pixels of a thumbnail
-_BLUR = 8  # radius in pixels: of a face of a thumbnail nothing is left
+_SCOPES = ("forgot", "unrelated")
+_Thumbnails = Mapping[tuple[str, str, str], Mapping[str, str]]
 
 
 def write_report(results: Results, *, images: bool = False) -> list[Path]:
@@ -53,14 +55,17 @@ def _write(path: Path, text: str) -> None:
 
 def page(results: Results, tied: set[Key], *, images: bool) -> str:
     """Return the page as HTML."""
+    pictures = _thumbnails(results) if images else {}
+    sentences = verdicts(results, tied)
+    fated, on_effective = fates(results), effective(results)
     document = {
         "about": _about(results),
-        "images_note": (
-            "Thumbnails are embedded; those of images that a nudity checker flagged are blurred."
-            if images
-            else "Without images; --report-images embeds thumbnails."
-        ),
-        "concepts": [_concept(results, concept, tied, images) for concept in results.concepts],
+        "images_note": _images_note(results, pictures) if images else _NO_IMAGES,
+        "concepts": [
+            _concept(results, concept, tied, sentences, pictures)
+            | _views(results.methods(concept), _of(concept, fated), _of(concept, on_effective))
+            for concept in results.concepts
+        ],
         "provenance": _provenance(results.manifest),
     }
     text = (_HERE / "page.html").read_text("utf-8")
@@ -84,9 +89,10 @@ def embedded_json(document: Any) -> str:
 def _about(results: Results) -> str:
     methods = {row.method for row in results.scores} - {ORIGINAL}
     day = results.manifest.get("started", "")[:10]
+    scored = f", scored {day}" if day else ""
     return (
-        f"{_count(len(results.concepts), 'concept')}, {_count(len(methods), 'method')}, scored "
-        f"{day}. ★: the best, or not to be told from it."
+        f"{_count(len(results.concepts), 'concept')}, {_count(len(methods), 'method')}{scored}. "
+        "★: the best, or not to be told from the best. [ ]: 95% interval."
     )
 
 
@@ -94,12 +100,39 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _concept(results: Results, concept: str, tied: set[Key], images: bool) -> dict[str, Any]:
+_NO_IMAGES = "Without images; --report-images embeds thumbnails."
+
+
+def _thumbnails(results: Results) -> _Thumbnails:
+    from report.thumbnails import thumbnails
+
+    return thumbnails(results)
+
+
+def _images_note(results: Results, pictures: _Thumbnails) -> str:
+    note = "With thumbnails; those of images that a nudity checker flagged are blurred."
+    places = {
+        (place["concept"], place["method"], place["scope"])
+        for run in (results.manifest, *results.manifest.get("earlier", []))
+        for place in run.get("places", [])
+    }
+    absent = len(places - pictures.keys())
+    if not absent:
+        return note
+    return f"{note} {_count(absent, 'folder')} left out: gone, or changed since they were scored."
+
+
+def _concept(
+    results: Results,
+    concept: str,
+    tied: set[Key],
+    sentences: Mapping[tuple[str, str], str],
+    pictures: _Thumbnails,
+) -> dict[str, Any]:
     methods = results.methods(concept)
     metrics = shown_metrics(results, concept)
     rows = {row.metric: row for row in results.scores if row.concept == concept}
-    fate = {one.method: one for one in fates(results) if one.concept == concept}
-    on_effective = {one.method: one for one in effective(results) if one.concept == concept}
+    prices = damages(results, concept)
     return {
         "name": concept,
         "methods": [{"title": results.title(m), "original": m == ORIGINAL} for m in methods],
@@ -109,21 +142,17 @@ def _concept(results: Results, concept: str, tied: set[Key], images: bool) -> di
         "scores": [
             [_score(results, (concept, m, metric), tied) for metric in metrics] for m in methods
         ],
-        "verdict": [verdict(results, concept, m, tied) for m in methods],
-        "legend": "★ " + legend(results, concept),
-        "damages": damages(results, concept),
-        "fates": [
-            {
-                "title": results.title(method),
-                **{kind: getattr(one, kind) for kind in ("present", "kept", "broken", "n")},
-                "effective": _effective(on_effective.get(method)),
-            }
-            for method, one in fate.items()
+        "n": max(row.n for row in rows.values()),
+        "verdict": [sentences[concept, m] for m in methods],
+        "few": few_images(results, concept),
+        "legend": legend(results, concept, "★"),
+        "damages": prices,
+        "fronts": [[methods.index(m) for m in pareto(results, concept, price)] for price in prices],
+        "images": [
+            {**table, "thumbnails": [pictures.get((concept, m, scope), {}) for m in methods]}
+            for scope in _SCOPES
+            if (table := _images(results, concept, methods, metrics, scope))
         ],
-        "fates_rule": next((f"{one.rule[0].upper()}{one.rule[1:]}." for one in fate.values()), ""),
-        "images": _images(results, concept, methods, metrics),
-        "texts": {},
-        "thumbnails": [_thumbnails(results, concept, m) if images else {} for m in methods],
         "warnings": _warnings(results, concept),
     }
 
@@ -135,64 +164,61 @@ def _score(results: Results, key: Key, tied: set[Key]) -> list[Any] | None:
     return [row.value, row.ci_low, row.ci_high, row.n, int(key in tied)]
 
 
-def verdict(results: Results, concept: str, method: str, tied: set[Key]) -> str:
-    """Return a sentence about a method: is the concept gone, and what else changed."""
-    parts = []
-    gone = results.by_key.get((concept, method, "presence_rate"))
-    if gone and gone.value is not None:
-        among = " ★" if gone.key in tied else ""
-        interval = f"{100 * gone.ci_low:.0f} to {100 * gone.ci_high:.0f}"
-        parts.append(
-            f"still present in {100 * gone.value:.0f}% of {gone.n} images [{interval}]{among}"
-        )
-    for metric in damages(results, concept)[:3] if gone else shown_metrics(results, concept)[:3]:
-        row = results.by_key.get((concept, method, metric))
-        if row and row.value is not None:
-            among = " ★" if row.key in tied else ""
-            parts.append(f"{metric} {number(row.value)}{f' {row.unit}' if row.unit else ''}{among}")
-    few = " Few images: read the intervals, not the numbers." if gone and gone.n < 50 else ""
-    return f"{results.title(method)}: {', '.join(parts) or 'nothing was scored'}.{few}"
+def _of(concept: str, found: Sequence[Any]) -> list[Any]:
+    return [one for one in found if one.concept == concept]
 
 
-def _effective(one: Any) -> str:
-    if one is None:
-        return "–"
-    return f"{100 * one.rate:.0f}% [{100 * one.ci_low:.0f} to {100 * one.ci_high:.0f}], n = {one.n}"
+def _views(
+    methods: Sequence[str], fated: Sequence[Fate], on_effective: Sequence[Effective]
+) -> dict[str, Any]:
+    """Rows of counts and of rates; each starts with the place of its method."""
+    return {
+        "fates": [[methods.index(f.method), f.present, f.kept, f.broken] for f in fated],
+        "fates_rule": fated[0].rule if fated else "",
+        "effective": [
+            [methods.index(e.method), e.plain, e.rate, e.ci_low, e.ci_high, e.prompts, e.n]
+            for e in on_effective
+        ],
+    }
 
 
 def _images(
-    results: Results, concept: str, methods: Sequence[str], metrics: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Values of single images in columns, apart for images of the concept and unrelated ones."""
-    found = []
-    for unrelated in (False, True):
-        mine = [
-            m
-            for m in metrics
-            if m.endswith("_object") == unrelated
-            and any((concept, method, m) in results.per_image for method in methods)
-        ]
-        tables = {
-            (method, m): dict(zip(one.names, one.values.tolist(), strict=True))
-            for m in mine
+    results: Results, concept: str, methods: Sequence[str], metrics: Sequence[str], scope: str
+) -> dict[str, Any] | None:
+    """Values of single images in columns; None where a scope has none.
+
+    Returns:
+        ``names``, and of each metric a list a method, in the order of the names.
+    """
+    tables = {
+        (method, m): dict(zip(one.names, _in_unit(results, (concept, method, m)), strict=True))
+        for m in metrics
+        for method in methods
+        if m.endswith("_object") == (scope == "unrelated")
+        and (one := results.per_image.get((concept, method, m))) is not None
+    }
+    names = sorted({name for table in tables.values() for name in table}, key=natural_key)
+    if not names:
+        return None
+    shown = [m for m in metrics if any((method, m) in tables for method in methods)]
+    values = {
+        m: [
+            [_short(tables[method, m].get(name)) for name in names]
+            if (method, m) in tables
+            else None
             for method in methods
-            if (one := results.per_image.get((concept, method, m))) is not None
-        }
-        names = sorted({name for table in tables.values() for name in table})
-        if not names:
-            continue
-        values = {
-            m: [
-                [_short(tables[method, m].get(name)) for name in names]
-                if (method, m) in tables
-                else None
-                for method in methods
-            ]
-            for m in mine
-        }
-        prompts = [prompt_key(name) for name in names]
-        found.append({"names": names, "prompts": prompts, "values": values})
-    return found
+        ]
+        for m in shown
+    }
+    return {"names": names, "prompts": [prompt_key(name) for name in names], "values": values}
+
+
+def _in_unit(results: Results, key: Key) -> list[float]:
+    """The values of single images, in the unit of their score: a rate may be in percent."""
+    values = results.per_image[key].values
+    row = results.by_key.get(key)
+    in_percent = row is not None and row.unit == "%" and bool(np.isin(values, (0, 1)).all())
+    return (100 * values if in_percent else values).tolist()
 
 
 def _short(value: float | None) -> float | int | None:
@@ -215,65 +241,31 @@ def _warnings(results: Results, concept: str) -> list[str]:
     ]
 
 
-def _provenance(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _provenance(manifest: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Heading -> (name, what is known of it), of every run whose scores still stand."""
     runs = [manifest, *manifest.get("earlier", [])]
-    rows = [("command", " ".join(map(str, run.get("command", [])))) for run in runs]
-    plain = ("started", "seconds", "device", "python", "platform")
-    rows += [(name, str(manifest.get(name))) for name in plain]
-    packages = manifest.get("packages", {})
-    rows.append(("packages", ", ".join(f"{name} {version}" for name, version in packages.items())))
-    for run in runs:
-        for kind in ("models", "checkers", "config", "folders"):
-            for name, value in run.get(kind, {}).items():
-                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-                rows.append((f"{kind}: {name}", text))
-    return list(dict.fromkeys(rows))
-
-
-def _thumbnails(results: Results, concept: str, method: str) -> dict[str, str]:
-    """JPEGs in base64 by image name, of what can be found."""
-    names: dict[str, bool] = {}  # -> flagged by a nudity checker
-    for (its_concept, its_method, metric), one in results.per_image.items():
-        if (its_concept, its_method) != (concept, method):
-            continue
-        judged = metric.startswith("presence_rate") and _is_nudity(concept)
-        for name, value in zip(one.names, one.values, strict=True):
-            names[name] = names.get(name, False) or bool(judged and value > 0)
-    folders = [
-        Path(run.get("folder", ""), place["folder"])
-        for run in (results.manifest, *results.manifest.get("earlier", []))
-        for place in run.get("places", [])
-        if (place["concept"], place["method"]) == (concept, method)
-    ]
-    found = {}
-    for name, flagged in names.items():
-        file = next((f / name for f in folders if (f / name).is_file()), None)
-        # Where nudity was not judged at all, nothing of that concept is shown sharp.
-        if file is not None:
-            found[name] = thumbnail(file, blurred=flagged or _unjudged(results, concept))
+    plain = ("command", "started", "seconds", "device", "seed", "python", "platform", "packages")
+    found = {
+        f"Run {i}" if len(runs) > 1 else "Run": [
+            (name, _text(run[name])) for name in plain if run.get(name)
+        ]
+        for i, run in enumerate(runs, 1)
+    }
+    for kind, heading in (
+        ("models", "Models"),
+        ("checkers", "Checkers"),
+        ("config", "Configuration (SHA-256)"),
+        ("folders", "Image folders (SHA-256)"),
+    ):
+        rows = [(name, _text(value)) for run in runs for name, value in run.get(kind, {}).items()]
+        if rows:
+            found[heading] = list(dict.fromkeys(rows))
     return found
 
 
-def _is_nudity(concept: str) -> bool:
-    return "nud" in concept.casefold()
-
-
-def _unjudged(results: Results, concept: str) -> bool:
-    return _is_nudity(concept) and not any(
-        key[0] == concept and key[2].startswith("presence_rate") for key in results.per_image
-    )
-
-
-def thumbnail(file: Path, *, blurred: bool) -> str:
-    """Return a small JPEG in base64, its pixels themselves blurred where that is asked for."""
-    from PIL import ImageFilter
-
-    from utils.images import decode, read
-
-    picture = decode(read(file)).rgb.copy()
-    picture.thumbnail((_EDGE, _EDGE))
-    if blurred:
-        picture = picture.filter(ImageFilter.GaussianBlur(_BLUR))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=70)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "\n".join(f"{name}: {_text(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value))
+    return str(value)

@@ -1,19 +1,27 @@
-"""The trade-off plots, as SVG and PNG."""
+"""The plots of a report, as SVG and PNG: the trade-off, and a bar for each score."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from evaluation.layout import ORIGINAL
-from report.results import Results
+from report.results import Results, ScoreRow
+from report.tables import shown_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # What unlearning may damage, the preferred first; presence is plotted against the first there is.
 DAMAGES = ("fid", "kid", "lpips", "csdr", "clip_score", "yolo_person", "ssim", "psnr")
+_LONGEST = 80  # characters of a concept in a file's name
+_COLUMNS = 3  # of bar plots
 
 
 def damages(results: Results, concept: str) -> list[str]:
-    """The metrics of damage that a concept has beside its presence rate."""
+    """The metrics of damage that a concept has beside its presence rate, the preferred first."""
     metrics = results.metrics(concept)
     if "presence_rate" not in metrics:
         return []
@@ -21,42 +29,204 @@ def damages(results: Results, concept: str) -> list[str]:
     return [metric for metric in wanted if metric in metrics]
 
 
+def pareto(results: Results, concept: str, metric: str) -> list[str]:
+    """The methods that none beats in both presence and damage, by presence.
+
+    One that is as good as another in one and better in the other beats it. The original model,
+    which forgets nothing, is left out.
+    """
+    points = {}
+    for method in results.methods(concept):
+        rows = _both(results, concept, method, metric)
+        if rows and method != ORIGINAL:
+            sign = -1 if rows[1].higher_is_better else 1
+            points[method] = (rows[0].value, sign * rows[1].value)
+    front = [
+        method
+        for method, (x, y) in points.items()
+        if not any(u <= x and v <= y and (u, v) != (x, y) for u, v in points.values())
+    ]
+    return sorted(front, key=lambda method: points[method])
+
+
 def write_plots(results: Results) -> list[Path]:
-    """Write ``tradeoff_<concept>.svg`` and ``.png``; the same bytes for the same numbers."""
-    concepts = [c for c in results.concepts if damages(results, c)]
-    return [path for concept in concepts for path in _write(results, concept)]
+    """Write ``tradeoff_<concept>`` and ``bars_<concept>``, each as ``.svg`` and ``.png``.
+
+    The same numbers give the same bytes.
+    """
+    paths = []
+    for concept, stem in file_stems(results.concepts).items():
+        if damages(results, concept):
+            figure = _tradeoff(results, concept, damages(results, concept)[0])
+            paths += _save(figure, results.folder / f"tradeoff_{stem}")
+        if shown_metrics(results, concept):
+            paths += _save(_bars(results, concept), results.folder / f"bars_{stem}")
+    return paths
 
 
-def _write(results: Results, concept: str) -> list[Path]:
-    import matplotlib as mpl
+def file_stems(concepts: Sequence[str]) -> dict[str, str]:
+    """Concept -> a name for files, safe on every system and unlike the others' in any case."""
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for concept in concepts:
+        stem = re.sub(r"[^0-9A-Za-z-]+", "_", concept).strip("_")[:_LONGEST] or "concept"
+        tried, i = stem, 1
+        while tried.casefold() in taken:
+            i += 1
+            tried = f"{stem}_{i}"
+        taken.add(tried.casefold())
+        stems[concept] = tried
+    return stems
+
+
+def _both(
+    results: Results, concept: str, method: str, metric: str
+) -> tuple[ScoreRow, ScoreRow] | None:
+    rows = [results.by_key.get((concept, method, m)) for m in ("presence_rate", metric)]
+    return None if any(row is None or row.value is None for row in rows) else tuple(rows)
+
+
+def _tradeoff(results: Results, concept: str, metric: str) -> Figure:
+    figure = _figure(6.4, 4.4)
+    figure.subplots_adjust(0.12, 0.13, 0.97, 0.92)
+    axis = figure.subplots()
+    points = {
+        method: rows
+        for method in results.methods(concept)
+        if (rows := _both(results, concept, method, metric))
+    }
+    front = pareto(results, concept, metric)
+    along = [[row.value for row in points[method]] for method in front]
+    axis.plot(*zip(*along, strict=True) if along else ([], []), "--", color="0.5", lw=1, zorder=1)
+    for method, (x, y) in points.items():
+        marker = "s" if method == ORIGINAL else "o"
+        axis.errorbar(
+            x.value, y.value, _error(y), _error(x), "none", ecolor="0.8", elinewidth=1, zorder=0
+        )
+        inside = "C0" if method in front else "white"
+        axis.plot(x.value, y.value, marker, color="C0", markerfacecolor=inside, zorder=2)
+    about = next(row for row in results.scores if (row.concept, row.metric) == (concept, metric))
+    direction = "higher is better" if about.higher_is_better else "lower is better"
+    axis.set_xlabel("concept still present (presence_rate, lower is better)")
+    axis.set_ylabel(f"{metric} ({direction})")
+    axis.set_title(_plain(_shortened(concept, 80)), fontsize=10)
+    _label(
+        axis, [(_shortened(results.title(m), 26), x.value, y.value) for m, (x, y) in points.items()]
+    )
+    return figure
+
+
+def _label(axis: Any, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write each title beside its point, where it covers neither a point nor another title."""
+    axis.autoscale_view()  # else done when it is drawn, and every place would move
+    scale = axis.figure.dpi / 72  # pixels of a typographic point
+    places = [axis.transData.transform(at) for _, *at in points]
+    taken = [(x - 5 * scale, x + 5 * scale, y) for x, y in places]
+    for (title, *at), (x, y) in zip(points, places, strict=True):
+        length = 4.6 * len(title) * scale
+        tries = [
+            (side, shift, (start, start + length, y + shift * scale))
+            for shift in (0, 9, -9, 18, -18, 27, -27)
+            for side, start in (("left", x + 7 * scale), ("right", x - 7 * scale - length))
+        ]
+        inside = [t for t in tries if axis.bbox.x0 < t[2][0] and t[2][1] < axis.bbox.x1] or tries
+        free = (t for t in inside if not any(_meet(t[2], box, 9 * scale) for box in taken))
+        side, shift, box = next(free, inside[0])
+        taken.append(box)
+        axis.annotate(
+            _plain(title),
+            at,
+            (7 if side == "left" else -7, shift),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": "0.5", "lw": 0.5} if shift else None,
+        )
+
+
+def _meet(
+    one: tuple[float, float, float], other: tuple[float, float, float], height: float
+) -> bool:
+    """Whether two lines of text (start, end, level) do."""
+    return one[0] < other[1] and other[0] < one[1] and abs(one[2] - other[2]) < height
+
+
+def _bars(results: Results, concept: str) -> Figure:
+    metrics, methods = shown_metrics(results, concept), results.methods(concept)
+    columns = min(_COLUMNS, len(metrics))
+    rows = -(-len(metrics) // columns)
+    left, tall = 2.0, 0.7 + 0.2 * len(methods)  # inches
+    width, height = left + 2.6 * columns, 0.4 + rows * tall
+    figure = _figure(width, height)
+    figure.suptitle(_plain(_shortened(concept, 80)), y=1 - 0.15 / height, fontsize=10)
+    for i, metric in enumerate(metrics):
+        row, column = divmod(i, columns)
+        corner = (left + 2.6 * column, height - 0.4 - (row + 1) * tall + 0.4)
+        size = (2.3, tall - 0.7)
+        axis = figure.add_axes(
+            (corner[0] / width, corner[1] / height, size[0] / width, size[1] / height)
+        )
+        _draw_bars(axis, [results.by_key.get((concept, method, metric)) for method in methods])
+        axis.set_yticks(range(len(methods)), [])
+        if column == 0:
+            axis.set_yticklabels([_plain(_shortened(results.title(m), 26)) for m in methods])
+    return figure
+
+
+def _draw_bars(axis: Any, scores: Sequence[ScoreRow | None]) -> None:
+    known = [(i, row) for i, row in enumerate(scores) if row is not None and row.value is not None]
+    about = next(row for row in scores if row is not None)
+    arrow = {True: " ↑", False: " ↓", None: ""}[about.higher_is_better]
+    axis.set_title(f"{about.metric}{f' {about.unit}' if about.unit else ''}{arrow}", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.set_ylim(len(scores) - 0.4, -0.6)
+    if known:
+        places, rows = zip(*known, strict=True)
+        arms = [_error(row) or [[0], [0]] for row in rows]
+        axis.barh(
+            places,
+            [row.value for row in rows],
+            height=0.7,
+            color=["0.7" if row.method == ORIGINAL else "#a9c6ea" for row in rows],
+            xerr=[[arm[end][0] for arm in arms] for end in (0, 1)],
+            error_kw={"elinewidth": 1, "ecolor": "0.2", "capsize": 2},
+        )
+
+
+def _shortened(text: str, length: int) -> str:
+    """The text, cut with an ellipsis where it is longer."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _error(row: ScoreRow) -> list[list[float]] | None:
+    """Lengths of the interval's arms; the interval of a skewed mean may lie beside it."""
+    if row.ci_low is None:
+        return None
+    return [[max(row.value - row.ci_low, 0)], [max(row.ci_high - row.value, 0)]]
+
+
+def _figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    metric = damages(results, concept)[0]
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    axis = figure.subplots()
-    for method in results.methods(concept):
-        rows = [results.by_key.get((concept, method, m)) for m in ("presence_rate", metric)]
-        if any(row is None or row.value is None for row in rows):
-            continue
-        (x, y), title = (row.value for row in rows), results.title(method)
-        errors = [
-            None if row.ci_low is None else [[row.value - row.ci_low], [row.ci_high - row.value]]
-            for row in rows
-        ]
-        marker = "s" if method == ORIGINAL else "o"
-        axis.errorbar(x, y, errors[1], errors[0], marker, color="C0", ecolor="0.75", capsize=2)
-        axis.annotate(_plain(title), (x, y), (5, 4), textcoords="offset points", fontsize=8)
-    axis.set(xlabel="concept still present (presence_rate)", ylabel=metric, title=_plain(concept))
-    stem = results.folder / f"tradeoff_{re.sub(r'[^0-9A-Za-z-]+', '_', concept)}"
+    return figure
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    import matplotlib as mpl
+
+    from utils.results import replace_file
+
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
-    with mpl.rc_context({"svg.hashsalt": concept}):
-        figure.savefig(paths[0], metadata={"Date": None})
-    figure.savefig(paths[1], dpi=160)
+    with mpl.rc_context({"svg.hashsalt": stem.name}):
+        replace_file(paths[0], lambda p: figure.savefig(p, format="svg", metadata={"Date": None}))
+    replace_file(paths[1], lambda p: figure.savefig(p, format="png", dpi=160))
     return paths
 
 
 def _plain(text: str) -> str:
     """As text: matplotlib would read what stands between dollar signs as mathematics."""
-    return text.replace("$", r"\$")
+    return " ".join(text.split()).replace("$", r"\$")

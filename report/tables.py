@@ -14,6 +14,9 @@ _TEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
 }
 
 
@@ -30,15 +33,20 @@ def number(value: float | None) -> str:
     return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
-def legend(results: Results, concept: str) -> str:
-    """What a reader of the table must know."""
+def legend(results: Results, concept: str, mark: str) -> str:
+    """What a reader of the table must know.
+
+    Args:
+        mark: how ties are marked.
+    """
     counts = sorted({row.n for row in results.scores if row.concept == concept})
     images = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
         f"n = {images} images or pairs a number. Intervals are 95%: Wilson's for rates, a "
         "studentised bootstrap of prompts for means, a jackknife over prompts for FID and KID. "
-        "Marked: the best method and those that cannot be told from it (paired tests, Holm's "
-        "correction, 5% level); the original model is left out."
+        f"{mark}: the best method and those that cannot be told from it at the 5% level after "
+        "Holm's correction, the original model left out; paired tests (bootstrap of prompts; "
+        "McNemar's of rates with one image a prompt; jackknife of FID and KID)."
     )
 
 
@@ -48,53 +56,48 @@ def markdown(results: Results, tied: set[Key]) -> str:
     for concept in results.concepts:
         metrics = shown_metrics(results, concept)
         about = _about(results, concept)
-        header = ["method", *(f"{m} {_arrow(about[m], '↑', '↓')}".strip() for m in metrics)]
+        header = ["method", *(_markdown(_heading(about[m], "↑", "↓")) for m in metrics)]
         lines = [header, [":--", *["--:"] * len(metrics)]]
         for method in results.methods(concept):
-            cells = [
-                _cell(results, tied, (concept, method, m), lambda text: f"**{text}**", " [{}, {}]")
-                for m in metrics
-            ]
+            keys = [(concept, method, m) for m in metrics]
+            cells = [_cell(results, tied, key, "**{}**".format, " [{}, {}]") for key in keys]
             lines.append([_markdown(results.title(method)), *cells])
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"## {_markdown(concept)}\n\n{table}\n\n{legend(results, concept)}\n")
+        about_it = legend(results, concept, "Bold")
+        parts.append(f"## {_markdown(concept)}\n\n{table}\n\n{about_it}\n")
     return "\n".join(parts)
 
 
 def latex(results: Results, tied: set[Key]) -> str:
-    """Return one LaTeX table a concept; needs the package booktabs."""
-    parts = ["% needs \\usepackage{booktabs}"]
+    """Return one LaTeX table a concept, as wide as the page's text at most."""
+    parts = ["% needs \\usepackage{booktabs} and \\usepackage{adjustbox}"]
     for concept in results.concepts:
         metrics = shown_metrics(results, concept)
         about = _about(results, concept)
-        up, down = r"$\uparrow$", r"$\downarrow$"
-        header = ["Method", *(f"{_tex(m)} {_arrow(about[m], up, down)}".strip() for m in metrics)]
-        rows = []
+        header = ["Method"]
+        for m in metrics:
+            arrow = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}
+            heading = _tex(_heading(about[m], "", "")) + arrow[about[m].higher_is_better]
+            header.append(heading)
+        lines = []
         for method in results.methods(concept):
+            keys = [(concept, method, m) for m in metrics]
             cells = [
-                _cell(
-                    results,
-                    tied,
-                    (concept, method, m),
-                    lambda text: rf"\textbf{{{text}}}",
-                    r" {{\scriptsize [{}, {}]}}",
-                )
-                for m in metrics
+                _cell(results, tied, key, r"\textbf{{{}}}".format, r" {{\scriptsize [{}, {}]}}")
+                for key in keys
             ]
-            rows.append([_tex(results.title(method)), *cells])
+            lines.append(" & ".join([_tex(results.title(method)), *cells]) + r" \\")
             if method == ORIGINAL:
-                rows[-1][-1] += r" \\ \midrule"
-        body = "\n".join(
-            "    " + " & ".join(row) + ("" if row[-1].endswith("midrule") else r" \\")
-            for row in rows
-        )
-        caption = _tex(f"{concept}. {legend(results, concept)}")
+                lines.append(r"\midrule")
+        body = "\n".join(f"    {line}" for line in lines)
+        caption = _tex(f"{concept}. {legend(results, concept, 'Bold')}")
         parts.append(
-            "\\begin{table}[t]\n"
+            "\\begin{table*}[t]\n"
             f"  \\centering\n  \\caption{{{caption}}}\n"
+            "  \\begin{adjustbox}{max width=\\textwidth}\n"
             f"  \\begin{{tabular}}{{l{'r' * len(metrics)}}}\n    \\toprule\n"
             f"    {' & '.join(header)} \\\\\n    \\midrule\n{body}\n    \\bottomrule\n"
-            "  \\end{tabular}\n\\end{table}"
+            "  \\end{tabular}\n  \\end{adjustbox}\n\\end{table*}"
         )
     return "\n\n".join(parts) + "\n"
 
@@ -103,9 +106,9 @@ def _about(results: Results, concept: str) -> dict[str, ScoreRow]:
     return {row.metric: row for row in results.scores if row.concept == concept}
 
 
-def _arrow(row: ScoreRow, up: str, down: str) -> str:
+def _heading(row: ScoreRow, up: str, down: str) -> str:
     direction = {True: up, False: down, None: ""}[row.higher_is_better]
-    return f"({row.unit}) {direction}".replace("%", "percent") if row.unit else direction
+    return " ".join(filter(None, (row.metric, f"({row.unit})" if row.unit else "", direction)))
 
 
 def _cell(
@@ -121,7 +124,7 @@ def _cell(
 
 
 def _markdown(text: str) -> str:
-    for character in "\\`*_{}[]<>|#":
+    for character in "\\`*_{}[]<>|#&~":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from report.results import Results
 from report.verify import verify
@@ -16,24 +18,32 @@ BLUR = 12  # radius in pixels: of a figure as large as the thumbnail no feature 
 _NUDITY = ("nud", "genitalia")  # in a concept's name, a head's path, a preset's labels
 
 
-def thumbnails(results: Results, concept: str, method: str) -> dict[str, dict[str, str]]:
-    """Return JPEGs in base64 of a method's scored images: scope -> image name -> JPEG.
+def thumbnails(results: Results) -> dict[tuple[str, str, str], dict[str, str]]:
+    """Return JPEGs in base64 of the scored images.
 
     A concept that a nudity checker judges shows an image sharp only if it was judged and no
     checker said "present"; of another concept those are blurred that any nudenet checker flagged.
     Folders that are gone, or hold other images than the ones scored, are left out: what was said
     of the old images says nothing about the new.
+
+    Returns:
+        (concept, method's folder, scope) -> image name -> JPEG.
     """
-    found: dict[str, dict[str, str]] = {}
-    for scope, folder in _folders(results, concept, method).items():
-        verdicts = _flags(results, concept, method, scope)
-        for name, flagged in verdicts.items():
-            try:
-                picture = thumbnail(folder / name, blurred=flagged)
-            except (UnreadableImageError, OSError):  # gone since the folder was looked at
-                continue
-            found.setdefault(scope, {})[name] = picture
-    return found
+    return {
+        place: {
+            name: picture
+            for name, blurred in _names(results, *place).items()
+            if (picture := _thumbnail(folder / name, blurred=blurred))
+        }
+        for place, folder in _folders(results).items()
+    }
+
+
+def _thumbnail(file: Path, *, blurred: bool) -> str | None:
+    try:
+        return thumbnail(file, blurred=blurred)
+    except (UnreadableImageError, OSError):  # gone since the folder was looked at
+        return None
 
 
 def thumbnail(file: Path, *, blurred: bool) -> str:
@@ -55,28 +65,19 @@ def thumbnail(file: Path, *, blurred: bool) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _folders(results: Results, concept: str, method: str) -> dict[str, Path]:
-    """Scope (``forgot`` or ``unrelated``) -> folder, where its images are those that were scored."""
-    sound = _unchanged(results)
-    found: dict[str, Path] = {}
-    for run in (results.manifest, *results.manifest.get("earlier", [])):
+def _folders(results: Results) -> dict[tuple[str, str, str], Path]:
+    """The folders whose images are those that were scored."""
+    sound = {one.path for one in verify(results) if one.kind == "images" and one.stands}
+    found = {}
+    for run in _runs(results):
         for place in run.get("places", []):
             folder = Path(run["folder"], place["folder"])
-            if (place["concept"], place["method"]) == (concept, method) and folder in sound:
-                found.setdefault(place["scope"], folder)
+            if folder in sound:
+                found.setdefault((place["concept"], place["method"], place["scope"]), folder)
     return found
 
 
-def _unchanged(results: Results) -> set[Path]:
-    # One report asks for every method: its folders are hashed once.
-    if "unchanged" not in (kept := vars(results).setdefault("_thumbnails", {})):
-        kept["unchanged"] = {
-            one.path for one in verify(results) if one.kind == "images" and one.stands
-        }
-    return kept["unchanged"]
-
-
-def _flags(results: Results, concept: str, method: str, scope: str) -> dict[str, bool]:
+def _names(results: Results, concept: str, method: str, scope: str) -> dict[str, bool]:
     """Image name -> whether it must be blurred."""
     nudity = _is_nudity(results, concept)
     names: set[str] = set()
@@ -94,8 +95,11 @@ def _flags(results: Results, concept: str, method: str, scope: str) -> dict[str,
 
 
 def _is_nudity(results: Results, concept: str) -> bool:
-    runs = (results.manifest, *results.manifest.get("earlier", []))
-    judges = [run.get("checkers", {}).get(concept, {}) for run in runs]
+    judges = [run.get("checkers", {}).get(concept, {}) for run in _runs(results)]
     said = [(judge.get("head"), judge.get("labels")) for judge in judges]
     text = f"{concept} {json.dumps(said)}".casefold()
     return any(word in text for word in _NUDITY)
+
+
+def _runs(results: Results) -> list[Mapping[str, Any]]:
+    return [results.manifest, *results.manifest.get("earlier", [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import select
@@ -15,7 +16,9 @@ import pytest
 
 from report.page import write_report
 from tests.conftest import photo
-from tests.report.data import Made, drawn, names
+from tests.report.data import Made, names
+from utils.results import folder_digest
+from utils.stats import wilson_interval
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -32,6 +35,7 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 HOSTILE = "<script>alert(1)</script>\"'_0_0.png"
+LONG = "x" * 290 + "/y_0_0.png"
 
 
 class Browser:
@@ -142,85 +146,157 @@ def browser(tmp_path_factory):
     browser.close()
 
 
+METHODS = ["ORG", "ESD", "FMN", "UCE", "SA", "SPM", "AC", "MACE", "Receler", "Salun", "<b>J</b>"]
+TITLES = {"ORG": "Original model", "ESD": "Erased Stable Diffusion", "FMN": "Forget-Me-Not"}
+RATES = (0.92, 0.04, 0.31, 0.08, 0.5, 0.35, 0.3, 0.02, 0.05, 0.01, 0.04)  # concept still present
+PRICES = (0, 21, 14, 12, 25, 8, 10, 30, 26, 60, 28)  # FID above the original's
+CONCEPTS = ("church", "vangogh", "parachute", "a concept with a long name, " * 4)
+
+
+def realistic(prompts: int) -> Made:
+    """Eleven methods, four concepts, five samples a prompt, eight metrics of images, and FID."""
+    rng, files, made = np.random.default_rng(0), names(prompts, 5), Made()
+    n = len(files)
+    for concept, method, rate, price in (
+        (concept, *of) for concept in CONCEPTS for of in zip(METHODS, RATES, PRICES, strict=True)
+    ):
+        for metric, share in (("presence_rate", rate), ("yolo_person", 0.6 - price / 150)):
+            drawn = rng.random(n) < share
+            values = dict(zip(files, map(float, drawn), strict=True))
+            made.add((concept, method, metric), values, wilson_interval(int(drawn.sum()), n))
+        for metric, centre, spread in (
+            ("lpips", 0.2 + price / 100, 0.08),
+            ("csdr", 3 + price / 2, 4),
+            ("clip_score", 26 - price / 10, 2),
+            ("clip_score_reference", 26, 2),
+            ("ssim", 0.8 - price / 100, 0.1),
+            ("psnr", 25 - price / 5, 3),
+        ):
+            values = dict(zip(files, rng.normal(centre, spread, n).tolist(), strict=True))
+            half = 2 * spread / n**0.5
+            made.add((concept, method, metric), values, (centre - half, centre + half))
+        blocks = dict(enumerate(rng.normal(price + 20, 0.3, 10)))
+        made.add_set((concept, method, "fid"), price + 20.0, blocks, n)
+    made.manifest = {"titles": TITLES, "started": "2026-01-31T12:00:00+00:00"}
+    return made
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Eleven methods, two concepts, thumbnails of one method, hostile names."""
+    """A report of full width, with thumbnails of one method, and names that would do harm."""
     root = tmp_path_factory.mktemp("report")
-    rng, made, files = np.random.default_rng(0), Made(), names(20, 5)
-    for m, method in enumerate(("ORG", *"ABCDEFGHI", "<b>J</b>")):
-        for concept in ("church", "a concept with a long name, " * 4):
-            made.add((concept, method, "presence_rate"), drawn(rng, files, "rate"), (0, 1))
-            values = {name: v + 0.3 * m for name, v in drawn(rng, files).items()}
-            made.add((concept, method, "lpips"), values | {HOSTILE: 1.0}, (-9, 9), HOSTILE)
-    folder = root / "A"
+    made = realistic(prompts=10)
+    for method in METHODS:
+        made.images["church", method, "lpips"] |= {HOSTILE: 1.0, LONG: 0.5}
+    made.scores["church", "ESD", "lpips"] = (0.4, 0.3, 0.5, 49, f"1 pair left out: {HOSTILE}")
+    folder = root / "ESD"
     folder.mkdir()
-    for name in files[:5]:
-        photo(1).save(folder / name)
-    place = {"concept": "church", "scope": "forgot", "method": "A", "folder": str(folder)}
-    made.manifest = {"places": [place], "command": [HOSTILE, "x" * 300]}
+    for name in names(1, 5):
+        photo(1, 640, 480).save(folder / name)
+    digests = [
+        (path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in folder.iterdir()
+    ]
+    place = {"concept": "church", "scope": "forgot", "method": "ESD", "folder": str(folder)}
+    made.manifest |= {
+        "places": [place],
+        "folders": {str(folder): folder_digest(digests)},
+        "command": ["benchmark.py", HOSTILE, "/x" * 150],
+    }
     return write_report(made.write(root / "results"), images=True)[0]
 
 
 def test_it_loads_quietly_and_asks_for_nothing(browser, report):
-    seconds = browser.open(report)
+    browser.open(report)
     assert browser.trouble() == []
     assert browser.run("document.querySelectorAll('#matrix tbody tr').length") == 11
-    assert seconds < 2
+    assert browser.run("document.querySelectorAll('#verdict li').length") == 11
+    assert browser.run("document.querySelectorAll('#tradeoff-plot .point').length") == 11
+    assert browser.run("document.querySelectorAll('#fates-table tbody tr').length") == 11
 
 
-def first(browser):
-    return browser.run("document.querySelector('#matrix tbody td').textContent")
+def test_a_large_report_is_small_and_opens_at_once(browser, tmp_path):
+    # 11 methods, 4 concepts, 250 images.
+    page = write_report(realistic(prompts=50).write(tmp_path))[0]
+    assert page.stat().st_size < 5e6
+    assert browser.open(page) < 2
+    assert browser.trouble() == []
+
+
+def order(browser):
+    rows = "[...document.querySelectorAll('#matrix tbody tr')]"
+    return browser.run(f"{rows}.map(row => parseFloat(row.cells[3].textContent))")
 
 
 def test_sorting_by_mouse_and_by_keyboard(browser, report):
     browser.open(report)
-    assert first(browser) == "ORG"
-    button = "document.querySelectorAll('#matrix thead button')[1]"
-    browser.run(f"{button}.click()")
-    rows = "[...document.querySelectorAll('#matrix tbody tr')]"
-    order = f"{rows}.map(row => parseFloat(row.cells[2].textContent))"
-    values = browser.run(order)
+    assert browser.run("document.querySelector('#matrix tbody th').textContent") == TITLES["ORG"]
+    browser.run("document.querySelectorAll('#matrix thead button')[2].click()")
+    values = order(browser)
     assert values == sorted(values)
     browser.press("Enter")  # the button kept its focus
-    assert browser.run(order) == sorted(values, reverse=True)
-    head = "document.querySelectorAll('#matrix th')[2].getAttribute('aria-sort')"
-    assert browser.run(head) == "descending"
+    assert order(browser) == sorted(values, reverse=True)
+    heads = "[...document.querySelectorAll('#matrix thead th')].map(h => h.ariaSort)"
+    assert browser.run(heads)[2:5] == ["none", "descending", "none"]
     assert browser.trouble() == []
 
 
 def test_prompts_open_and_show_images(browser, report):
     browser.open(report)
-    browser.run("document.querySelector('#prompts button').click()")
+    button = "document.querySelector('#prompts button')"
     rows = "document.querySelectorAll('#prompts tr.image').length"
+    assert browser.run(rows) == 0  # built when it is asked for
+    browser.run(f"{button}.focus()")
+    browser.press("Enter")
     assert browser.run(rows) == 5
-    assert browser.run("document.querySelector('#prompts img').decode().then(() => 1) && 1") == 1
+    assert browser.run(f"{button}.ariaExpanded") == "true"
     assert browser.run("document.querySelectorAll('#prompts img').length") == 5
-    assert browser.run("document.querySelector('#prompts img').naturalWidth") == 64
-    browser.run("document.querySelector('#prompts button').click()")
+    shown = "document.querySelector('#prompts img').decode()"
+    browser.ask("Runtime.evaluate", expression=shown, awaitPromise=True)
+    assert browser.run("document.querySelector('#prompts img').naturalWidth") == 96
+    browser.press("Enter")
     assert browser.run(rows) == 0
+    assert browser.trouble() == []
+
+
+CHOOSE = "(s => {{ s.selectedIndex = {}; s.onchange(); }})(document.getElementById('{}'))"
 
 
 def test_another_concept_and_another_damage(browser, report):
     browser.open(report)
-    choose = "(s => {{ s.selectedIndex = {}; s.onchange(); }})(document.getElementById('{}'))"
-    browser.run(choose.format(1, "concept"))
-    assert browser.run("document.querySelectorAll('#tradeoff-plot svg').length") == 1
-    assert browser.run("document.getElementById('concept').value").startswith("a concept with")
+    browser.run(CHOOSE.format(1, "damage"))
+    label = "document.querySelector('#tradeoff-plot svg').getAttribute('aria-label')"
+    assert "against lpips" in browser.run(label)
+    browser.run(CHOOSE.format(3, "concept"))
+    assert "against fid" in browser.run(label)
+    assert "a concept with a long name" in browser.run(
+        "document.querySelector('#verdict').innerText"
+    )
     assert browser.trouble() == []
 
 
 def test_hostile_names_are_text(browser, report):
     browser.open(report)
-    browser.run("document.getElementById('drill-metric').selectedIndex = 1")
-    browser.run("document.getElementById('drill-metric').onchange()")
-    text = browser.run("document.body.textContent")
-    assert HOSTILE in browser.run("document.getElementById('prompts').textContent")
+    browser.run(CHOOSE.format(2, "drill-metric"))  # lpips, which has them
+    text = browser.run("document.getElementById('prompts').textContent")
+    assert HOSTILE.removesuffix("_0_0.png") in text
+    assert LONG.removesuffix("_0_0.png") in text
     assert "<b>J</b>" in text
+    assert HOSTILE in browser.run("document.getElementById('warnings').textContent")
     assert browser.run("document.querySelectorAll('b').length") == 0
     assert browser.run("document.scripts.length") == 2
+    assert browser.trouble() == []
+
+
+def test_printing_opens_everything(browser, report):
+    browser.open(report)
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("document.querySelectorAll('#prompts tr.image').length") == 50
+    assert browser.run("document.querySelectorAll('details:not([open])').length") == 0
 
 
 @pytest.mark.parametrize("width", [1366, 390])
 def test_the_page_itself_never_scrolls_sideways(browser, report, width):
     browser.open(report, width=width, height=844)
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    browser.run(CHOOSE.format(2, "drill-metric"))
     assert browser.run("document.documentElement.scrollWidth") <= width

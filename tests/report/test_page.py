@@ -1,15 +1,10 @@
-import base64
-import io
 import json
 import re
+from dataclasses import replace
 
-import numpy as np
-import pytest
-from PIL import Image
-
-from report.page import embedded_json, thumbnail, write_report
-from tests.conftest import photo
-from tests.report.data import Made, drawn, names
+from report.page import embedded_json, write_report
+from tests.report.data import Made, names
+from tests.report.test_verdict import gone
 
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028"
 
@@ -51,57 +46,39 @@ def test_the_page_asks_nothing_of_the_network(tmp_path):
     assert addresses <= {"http://www.w3.org/2000/svg"}  # a namespace, never asked for
 
 
-def test_a_large_report_is_small(tmp_path):
-    # 11 methods, 4 concepts, 250 images, 8 metrics: under 5 MB without images.
-    rng = np.random.default_rng(0)
-    made, files = Made(), names(50, 5)
-    for concept in "abcd":
-        for method in ("ORG", *map(str, range(10))):
-            for metric in ("presence_rate", "yolo_person"):
-                made.add((concept, method, metric), drawn(rng, files, "rate"), (0, 1))
-            for metric in ("lpips", "ssim", "psnr", "csdr", "clip_score", "clip_score_reference"):
-                made.add((concept, method, metric), drawn(rng, files), (-9, 9))
-    page = write_report(made.write(tmp_path))[0]
-    assert page.stat().st_size < 5e6
+def concept_of(results):
+    (concept,) = data_of(write_report(results)[0].read_text("utf-8"))["concepts"]
+    return concept
 
 
-@pytest.fixture
-def nude_results(tmp_path):
-    """A concept whose checker flagged one of two images (photographs of nobody)."""
-    folder = tmp_path / "Nudity" / "forgot" / "ESD"
-    folder.mkdir(parents=True)
-    for k in range(2):
-        noise = np.random.default_rng(k).integers(0, 256, (96, 96, 3), np.uint8)
-        Image.fromarray(noise).save(folder / f"0_0_{k}.png")
-    made = Made().add(
-        ("nudity", "ESD", "presence_rate"), {"0_0_0.png": 1.0, "0_0_1.png": 0.0}, (0.1, 0.9)
-    )
-    made.add(("church", "ESD", "lpips"), {"0_0_0.png": 0.5})  # no folder of it is known
-    place = {"concept": "nudity", "scope": "forgot", "method": "ESD", "folder": str(folder)}
-    made.manifest = {"places": [place]}
-    return made.write(tmp_path / "results")
+def test_views_and_front_point_at_their_methods(tmp_path):
+    # Rows hold places of methods: one off, and every number is another method's.
+    concept = concept_of(gone(tmp_path, ESD=0.1, Same=1.0))
+    assert concept["damages"] == ["fid", "yolo_person"]
+    assert concept["fronts"] == [[1], [1, 2]]
+    assert [row[:3] for row in concept["effective"]] == [[0, 1, 1], [1, 0.1, 0.1], [2, 1, 1]]
+    assert concept["fates"] == [[0, 60, 0, 0], [1, 6, 0, 54], [2, 60, 0, 0]]
 
 
-def sharpness(jpeg: str) -> float:
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg))).convert("L"), float)
-    return float(np.abs(np.diff(pixels, axis=1)).mean())
+def test_values_of_images_are_in_the_unit_of_the_score(tmp_path):
+    # A rate in percent has images of 0 and 1: their means would not be the score.
+    results = gone(tmp_path, ESD=0.1)
+    scores = [
+        replace(row, unit="%" if row.metric == "yolo_person" else "") for row in results.scores
+    ]
+    concept = concept_of(replace(results, scores=scores))
+    values = concept["images"][0]["values"]
+    assert set(values["yolo_person"][1]) == {0, 100}
+    assert set(values["presence_rate"][1]) == {0, 1}
 
 
-def test_flagged_images_are_blurred_in_their_pixels(nude_results):
-    page = write_report(nude_results, images=True)[0].read_text("utf-8")
-    concepts = {concept["name"]: concept for concept in data_of(page)["concepts"]}
-    (shown,) = concepts["nudity"]["thumbnails"]
-    assert sharpness(shown["0_0_0.png"]) < 0.05 * sharpness(shown["0_0_1.png"])
-    assert concepts["church"]["thumbnails"] == [{}]  # never another concept's image
-    assert "blurred" in data_of(page)["images_note"]
-
-
-def test_images_are_left_out_unless_asked_for(nude_results):
-    page = write_report(nude_results)[0].read_text("utf-8")
-    assert all(not any(c["thumbnails"]) for c in data_of(page)["concepts"])
-
-
-def test_a_thumbnail_is_small(tmp_path):
-    photo(1, 640, 480).save(tmp_path / "a.png")
-    jpeg = thumbnail(tmp_path / "a.png", blurred=False)
-    assert Image.open(io.BytesIO(base64.b64decode(jpeg))).size == (96, 72)
+def test_provenance_is_that_of_every_run(tmp_path):
+    made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
+    model = {"clip": {"sha256": "abc", "path": "/w"}}
+    before = {"command": ["benchmark.py", "--before"], "folder": "/", "models": model}
+    made.manifest = {"command": ["benchmark.py"], "packages": {"numpy": "2"}, "earlier": [before]}
+    page = write_report(made.write(tmp_path))[0].read_text("utf-8")
+    known = data_of(page)["provenance"]
+    assert known["Run 1"] == [["command", "benchmark.py"], ["packages", "numpy: 2"]]
+    assert known["Run 2"] == [["command", "benchmark.py --before"]]
+    assert known["Models"] == [["clip", "sha256: abc\npath: /w"]]

@@ -1,4 +1,6 @@
-from report.plots import damages, write_plots
+import re
+
+from report.plots import damages, file_stems, pareto, write_plots
 from tests.report.data import Made, names
 
 
@@ -14,9 +16,33 @@ def made():
 def test_plots_are_the_same_for_the_same_numbers(tmp_path):
     # A plot that changes with the day cannot be reviewed in a diff.
     one, two = (write_plots(made().write(tmp_path / name)) for name in ("one", "two"))
-    assert [path.name for path in one] == ["tradeoff_a_b_c.svg", "tradeoff_a_b_c.png"]
+    stems = ("tradeoff_a_b_c", "bars_a_b_c", "bars_plain")
+    assert [path.name for path in one] == [f"{s}.{kind}" for s in stems for kind in ("svg", "png")]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
 def test_a_concept_without_presence_has_no_trade_off(tmp_path):
     assert damages(made().write(tmp_path), "plain") == []
+
+
+def test_files_of_concepts_never_meet():
+    # One concept's plot would stand under another's name.
+    concepts = ["a b", "a/b", "A_B", "../..", "", "x" * 300, "x" * 301]
+    stems = file_stems(concepts)
+    assert list(stems) == concepts
+    assert len({stem.casefold() for stem in stems.values()}) == len(concepts)
+    assert all(re.fullmatch("[0-9A-Za-z_-]{1,90}", stem) for stem in stems.values())
+
+
+def test_the_front_is_of_methods_that_none_beats(tmp_path):
+    points = {"ORG": (0.0, 0), "A": (0.1, 30), "B": (0.2, 20), "C": (0.2, 25), "D": (0.3, 20)}
+    points |= {"E": (0.1, 30), "F": (0.9, 1)}
+    made = Made()
+    for method, (presence, fid) in points.items():
+        made.scores["c", method, "presence_rate"] = (presence, None, None, 9, "")
+        made.scores["c", method, "fid"] = (fid, None, None, 9, "")
+        made.scores["c", method, "yolo_person"] = (fid, None, None, 9, "")
+    results = made.write(tmp_path)
+    assert pareto(results, "c", "fid") == ["A", "E", "B", "F"]  # A and E: equal, both stay
+    assert pareto(results, "c", "yolo_person") == ["A", "E"]  # higher is better: all else is beaten
+    assert pareto(results, "c", "lpips") == []  # nobody has it

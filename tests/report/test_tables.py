@@ -30,7 +30,7 @@ def test_markdown_holds_values_intervals_and_ties(results):
 def test_latex_is_escaped_and_complete(results):
     table = latex(results, {("a_concept & more", "ESD", "lpips")})
     assert r"\textbf{0.100} {\scriptsize [0.050, 0.150]}" in table
-    assert r"A\_b\&\%\$\#" in table
+    assert r"A\_b\&\%\$\#\textbar{}\textless{}script\textgreater{}" in table
     assert table.count(r"\toprule") == table.count(r"\bottomrule") == 1
     body = table[table.index("toprule") : table.index("bottomrule")]
     assert all(

@@ -110,7 +110,10 @@ def _thumbnails(results: Results) -> _Thumbnails:
 
 
 def _images_note(results: Results, pictures: _Thumbnails) -> str:
-    note = "With thumbnails; those of images that a nudity checker flagged are blurred."
+    note = (
+        "With thumbnails; blurred where a nudity checker flagged the image, or did not judge an "
+        "image of its concept."
+    )
     places = {
         (place["concept"], place["method"], place["scope"])
         for run in (results.manifest, *results.manifest.get("earlier", []))

@@ -60,7 +60,7 @@ def changed_software(one: Results, two: Results) -> list[str]:
 def _software(results: Results) -> dict[str, dict[str, Any]]:
     """What scores depend on; of several runs into one folder, as the last that used it has it."""
     found: dict[str, dict[str, Any]] = {}
-    for run in (*results.manifest.get("earlier", []), results.manifest):
+    for run in (*results.runs[1:], results.runs[0]):
         found["package"] = run.get("packages", {})
         for kind, owner in (("models", "model"), ("checkers", "checker of")):
             for name, provenance in run.get(kind, {}).items():

@@ -66,7 +66,7 @@ def page(results: Results, tied: set[Key], *, images: bool) -> str:
             | _views(results.methods(concept), _of(concept, fated), _of(concept, on_effective))
             for concept in results.concepts
         ],
-        "provenance": _provenance(results.manifest),
+        "provenance": _provenance(results.runs),
     }
     text = (_HERE / "page.html").read_text("utf-8")
     for mark, part in (
@@ -116,7 +116,7 @@ def _images_note(results: Results, pictures: _Thumbnails) -> str:
     )
     places = {
         (place["concept"], place["method"], place["scope"])
-        for run in (results.manifest, *results.manifest.get("earlier", []))
+        for run in results.runs
         for place in run.get("places", [])
     }
     absent = len(places - pictures.keys())
@@ -244,9 +244,8 @@ def _warnings(results: Results, concept: str) -> list[str]:
     ]
 
 
-def _provenance(manifest: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+def _provenance(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, str]]]:
     """Heading -> (name, what is known of it), of every run whose scores still stand."""
-    runs = [manifest, *manifest.get("earlier", [])]
     plain = ("command", "started", "seconds", "device", "seed", "python", "platform", "packages")
     found = {
         f"Run {i}" if len(runs) > 1 else "Run": [

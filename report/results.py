@@ -73,6 +73,11 @@ class Results:
         """In the order of the scores."""
         return list(dict.fromkeys(row.concept for row in self.scores))
 
+    @property
+    def runs(self) -> list[Mapping[str, Any]]:
+        """The manifests of all runs whose scores still stand, the last run's first."""
+        return [self.manifest, *self.manifest.get("earlier", [])]
+
     def methods(self, concept: str) -> list[str]:
         """The method folders of a concept, the original model's (``ORG``) first."""
         return list(dict.fromkeys(row.method for row in self.scores if row.concept == concept))
@@ -83,8 +88,7 @@ class Results:
 
     def title(self, method: str) -> str:
         """The proper name of a method's folder."""
-        runs = (self.manifest, *self.manifest.get("earlier", []))
-        titles = (run.get("titles", {}).get(method) for run in runs)
+        titles = (run.get("titles", {}).get(method) for run in self.runs)
         return next(filter(None, titles), method)
 
 

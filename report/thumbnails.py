@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from report.results import Results
 from report.verify import verify
@@ -69,7 +67,7 @@ def _folders(results: Results) -> dict[tuple[str, str, str], Path]:
     """The folders whose images are those that were scored."""
     sound = {one.path for one in verify(results) if one.kind == "images" and one.stands}
     found = {}
-    for run in _runs(results):
+    for run in results.runs:
         for place in run.get("places", []):
             folder = Path(run["folder"], place["folder"])
             if folder in sound:
@@ -95,11 +93,7 @@ def _names(results: Results, concept: str, method: str, scope: str) -> dict[str,
 
 
 def _is_nudity(results: Results, concept: str) -> bool:
-    judges = [run.get("checkers", {}).get(concept, {}) for run in _runs(results)]
+    judges = [run.get("checkers", {}).get(concept, {}) for run in results.runs]
     said = [(judge.get("head"), judge.get("labels")) for judge in judges]
     text = f"{concept} {json.dumps(said)}".casefold()
     return any(word in text for word in _NUDITY)
-
-
-def _runs(results: Results) -> list[Mapping[str, Any]]:
-    return [results.manifest, *results.manifest.get("earlier", [])]

@@ -39,8 +39,7 @@ class Finding:
 
 def verify(results: Results) -> list[Finding]:
     """Compute the digests of ``manifest.json`` again, of every run whose scores still stand."""
-    runs = (results.manifest, *results.manifest.get("earlier", []))
-    wanted = dict.fromkeys(item for run in runs for item in _items(run))
+    wanted = dict.fromkeys(item for run in results.runs for item in _items(run))
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda item: _finding(*item), wanted))
 

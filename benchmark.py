@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evaluation.run import Models, Plan, Prompts, Result
     from extractors.engine import Extraction
     from metrics.base import Aspect
+    from report.results import Key, Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
@@ -96,7 +97,7 @@ def benchmark(args: Namespace) -> int:
     if args.verify or args.diff:
         return report.cli.look_back(args)
     if not args.evaluation_aspect and not args.check:
-        return report.cli.finish(args, args.report or args.results_dir, report=bool(args.report))
+        return _finished(args)
     from evaluation.audit import audit_names
     from utils.device import check_device
     from utils.files import check_writable
@@ -115,8 +116,20 @@ def benchmark(args: Namespace) -> int:
     ]
     if args.check:
         return _check(args, tasks, audits, prompts)
-    _score(args, config, tasks, aspects, audits, prompts, started)
-    return report.cli.finish(args, args.results_dir, report=True)
+    results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
+    report.cli.write(args, results, tied)
+    return report.cli.finish(args, results)
+
+
+def _finished(args: Namespace) -> int:
+    """Report, compare and gate the results of an earlier run."""
+    from report.compare import ties
+    from report.results import read_results
+
+    results = read_results(args.report or args.results_dir)
+    if args.report:
+        report.cli.write(args, results, ties(results))
+    return report.cli.finish(args, results)
 
 
 def _check_arguments(args: Namespace) -> None:
@@ -238,7 +251,8 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> None:
+) -> tuple[Results, set[Key]]:
+    """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
     from evaluation.output import read_earlier, table, write_results
     from evaluation.run import plan, score_all, wanted_rows
@@ -281,12 +295,15 @@ def _score(
         )
     manifest = _manifest(args, config, tasks, planned, models, extraction, results, started)
     write_results(args.results_dir, results, manifest, earlier)
-    print(table(results, ties(read_results(args.results_dir))))
+    written = read_results(args.results_dir)
+    tied = ties(written)
+    print(table(results, tied))
     if args.compat:
         _compat(args, results)
     _report_skipped(planned)
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
+    return written, tied
 
 
 def _models(args: Namespace) -> Models:

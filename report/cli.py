@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from report.results import Results
+    from report.results import Key, Results
 
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
 
@@ -78,26 +78,22 @@ def look_back(args: argparse.Namespace) -> int:
     return 0 if all(finding.stands for finding in findings) else EXIT_FAILED
 
 
-def finish(args: argparse.Namespace, folder: Path, *, report: bool) -> int:
-    """Report, compare and gate the results of a folder; returns the exit code."""
-    from report.results import read_results
+def write(args: argparse.Namespace, results: Results, tied: set[Key]) -> None:
+    """Write the report of results whose ties are known, and say where."""
+    from report.page import write_report
 
-    results = read_results(folder)
-    if report:
-        _write_report(args, results)
+    written = write_report(results, tied, images=args.report_images)
+    if not args.quiet:
+        print(f"report: {_names(written)}", file=sys.stderr)
+
+
+def finish(args: argparse.Namespace, results: Results) -> int:
+    """Compare and gate; returns the exit code."""
     if args.compare:
         from report.compare import compare, render
 
         print(f"\n{render(compare(results, *args.compare), results)}")
     return _gate(args, results) if args.fail_if else 0
-
-
-def _write_report(args: argparse.Namespace, results: Results) -> None:
-    from report.page import write_report
-
-    written = write_report(results, images=args.report_images)
-    if not args.quiet:
-        print(f"report: {_names(written)}", file=sys.stderr)
 
 
 def _names(paths: Sequence[Path]) -> str:

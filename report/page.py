@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from evaluation.layout import ORIGINAL
-from report.compare import ties
 from report.plots import damages, pareto, write_plots
 from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
@@ -25,10 +24,11 @@ _SCOPES = ("forgot", "unrelated")
 _Thumbnails = Mapping[tuple[str, str, str], Mapping[str, str]]
 
 
-def write_report(results: Results, *, images: bool = False) -> list[Path]:
+def write_report(results: Results, tied: set[Key], *, images: bool = False) -> list[Path]:
     """Write ``report.html``, ``table.md``, ``table.tex`` and the plots into the results folder.
 
     Args:
+        tied: what ``report.compare.ties`` gives.
         images: embed thumbnails, blurred where a nudity checker flagged the image.
 
     Returns:
@@ -37,7 +37,6 @@ def write_report(results: Results, *, images: bool = False) -> list[Path]:
     Raises:
         UserError: they cannot be written.
     """
-    tied = ties(results)
     documents = {
         "report.html": page(results, tied, images=images),
         "table.md": markdown(results, tied),

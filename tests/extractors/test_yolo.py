@@ -190,16 +190,6 @@ def test_a_row_does_not_depend_on_the_batch(extractor, alone, files):
             assert_same(row, alone[i])
 
 
-def test_nms_is_not_cut_short_by_the_clock(extractor, sample, monkeypatch):
-    # Past its time limit ultralytics' NMS leaves the images that follow without boxes.
-    from ultralytics.utils import nms
-
-    seconds = iter(range(0, 10**6, 1000))
-    monkeypatch.setattr(nms.time, "time", lambda: next(seconds))
-    first, second = extractor.forward([sample, sample])
-    assert first == second != []
-
-
 def test_values_that_are_not_finite_are_an_error(weights, sample):
     # A NaN score is above no threshold: it would be counted as "no person".
     broken = YoloExtractor(str(weights), device="cpu")

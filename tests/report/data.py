@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluation.output import COLUMNS
+from report.compare import ties
+from report.page import write_report
 from report.results import Results, read_results
 
 HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
@@ -83,3 +85,19 @@ def drawn(rng: np.random.Generator, of: Sequence[str], kind: str = "mean") -> di
         }
     shared = {name.rsplit("_", 1)[0]: rng.normal() for name in of}
     return {name: float(shared[name.rsplit("_", 1)[0]] + rng.normal()) for name in of}
+
+
+def reported(results: Results, *, images: bool = False) -> list[Path]:
+    """Write the whole report; the page is the first of its files."""
+    return write_report(results, ties(results), images=images)
+
+
+def gone(tmp_path: Path, **rates: float) -> Results:
+    """Presence and people of 60 prompts, by method: of ORG in all images."""
+    made = Made()
+    for method, share in {"ORG": 1.0, **rates}.items():
+        values = {name: float(i < 60 * share) for i, name in enumerate(names(60))}
+        for metric in ("presence_rate", "yolo_person"):
+            made.add(("church", method, metric), values, (share / 2, share))
+        made.add_set(("church", method, "fid"), 21.23, {}, 60)
+    return made.write(tmp_path)

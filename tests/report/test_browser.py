@@ -14,9 +14,8 @@ import time
 import numpy as np
 import pytest
 
-from report.page import write_report
 from tests.conftest import photo
-from tests.report.data import Made, names
+from tests.report.data import Made, names, reported
 from utils.results import folder_digest
 from utils.stats import wilson_interval
 
@@ -202,7 +201,7 @@ def report(tmp_path_factory):
         "folders": {str(folder): folder_digest(digests)},
         "command": ["benchmark.py", HOSTILE, "/x" * 150],
     }
-    return write_report(made.write(root / "results"), images=True)[0]
+    return reported(made.write(root / "results"), images=True)[0]
 
 
 def test_it_loads_quietly_and_asks_for_nothing(browser, report):
@@ -216,7 +215,7 @@ def test_it_loads_quietly_and_asks_for_nothing(browser, report):
 
 def test_a_large_report_is_small_and_opens_at_once(browser, tmp_path):
     # 11 methods, 4 concepts, 250 images.
-    page = write_report(realistic(prompts=50).write(tmp_path))[0]
+    page = reported(realistic(prompts=50).write(tmp_path))[0]
     assert page.stat().st_size < 5e6
     assert browser.open(page) < 2
     assert browser.trouble() == []

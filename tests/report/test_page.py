@@ -2,9 +2,8 @@ import json
 import re
 from dataclasses import replace
 
-from report.page import embedded_json, write_report
-from tests.report.data import Made, names
-from tests.report.test_verdict import gone
+from report.page import embedded_json
+from tests.report.data import Made, gone, names, reported
 
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028"
 
@@ -21,7 +20,7 @@ def test_names_cannot_leave_the_data(tmp_path):
     made.add((HOSTILE, "ORG", "lpips"), values, warnings=HOSTILE)
     made.add((HOSTILE, f"{HOSTILE}2", "lpips"), values)
     made.manifest = {"command": [HOSTILE]}
-    page = write_report(made.write(tmp_path))[0].read_text("utf-8")
+    page = reported(made.write(tmp_path))[0].read_text("utf-8")
     assert page.count("<script") == 2
     assert page.count("</script>") == 2
     (concept,) = data_of(page)["concepts"]
@@ -38,7 +37,7 @@ def test_embedded_json_is_read_back_as_it_was():
 
 def test_the_page_asks_nothing_of_the_network(tmp_path):
     made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
-    page = write_report(made.write(tmp_path))[0].read_text("utf-8")
+    page = reported(made.write(tmp_path))[0].read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
     assert policy.startswith("default-src 'none'")
     assert "connect-src" not in policy
@@ -47,7 +46,7 @@ def test_the_page_asks_nothing_of_the_network(tmp_path):
 
 
 def concept_of(results):
-    (concept,) = data_of(write_report(results)[0].read_text("utf-8"))["concepts"]
+    (concept,) = data_of(reported(results)[0].read_text("utf-8"))["concepts"]
     return concept
 
 
@@ -77,7 +76,7 @@ def test_provenance_is_that_of_every_run(tmp_path):
     model = {"clip": {"sha256": "abc", "path": "/w"}}
     before = {"command": ["benchmark.py", "--before"], "folder": "/", "models": model}
     made.manifest = {"command": ["benchmark.py"], "packages": {"numpy": "2"}, "earlier": [before]}
-    page = write_report(made.write(tmp_path))[0].read_text("utf-8")
+    page = reported(made.write(tmp_path))[0].read_text("utf-8")
     known = data_of(page)["provenance"]
     assert known["Run 1"] == [["command", "benchmark.py"], ["packages", "numpy: 2"]]
     assert known["Run 2"] == [["command", "benchmark.py --before"]]

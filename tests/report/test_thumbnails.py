@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.page import write_report
 from report.thumbnails import thumbnail, thumbnails
 from tests.conftest import photo
-from tests.report.data import Made
+from tests.report.data import Made, reported
 from utils.results import folder_digest
 
 NAMES = ("0_0_0.png", "0_0_1.png", "0_0_2.png")
@@ -106,7 +105,7 @@ def test_images_that_are_not_the_scored_ones_are_left_out(tmp_path):
     photo(5).save(folder / NAMES[0])
     results = made.write(tmp_path / "r")
     assert thumbnails(results) == {}
-    page = write_report(results, images=True)[0].read_text("utf-8")
+    page = reported(results, images=True)[0].read_text("utf-8")
     note = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["images_note"]
     assert "1 folder left out" in note
     assert "blurred" in note
@@ -116,7 +115,7 @@ def test_the_page_has_them_only_if_asked(tmp_path):
     made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(NAMES, 0.5))
     made.manifest = manifest(("church", "forgot", noise(tmp_path / "ESD")))
     results = made.write(tmp_path / "r")
-    pages = [write_report(results, images=images)[0].read_text("utf-8") for images in (True, False)]
+    pages = [reported(results, images=images)[0].read_text("utf-8") for images in (True, False)]
     assert ["/9j/" in page for page in pages] == [True, False]  # how a JPEG starts
 
 

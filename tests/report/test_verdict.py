@@ -1,17 +1,6 @@
 from report.compare import ties
 from report.verdict import few_images, verdicts
-from tests.report.data import Made, names
-
-
-def gone(tmp_path, **rates):
-    """Presence and people of 60 prompts, by method: of ORG in all images."""
-    made = Made()
-    for method, share in {"ORG": 1.0, **rates}.items():
-        values = {name: float(i < 60 * share) for i, name in enumerate(names(60))}
-        for metric in ("presence_rate", "yolo_person"):
-            made.add(("church", method, metric), values, (share / 2, share))
-        made.add_set(("church", method, "fid"), 21.23, {}, 60)
-    return made.write(tmp_path)
+from tests.report.data import Made, gone, names
 
 
 def said(results):

@@ -40,7 +40,7 @@ def make_parser() -> Parser:
         "--evaluation-aspect",
         nargs="+",
         metavar="ASPECT",
-        help="forgetting, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all",
+        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all",
     )
     parser.add_argument(
         "--object",
@@ -67,6 +67,12 @@ def make_parser() -> Parser:
     parser.add_argument("--methods", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--indicator", help="checker of forgetting (multi_multiC where it can)")
     parser.add_argument("--preset", metavar="NAME", help="nudenet's labels and threshold (README)")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR",
+        help="labelled images, DIR/<Concept>/present and .../absent: how right each checker is",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a benchmark.yaml of your own")
     parser.add_argument(
         "--compat", choices=["igmu"], help="also what the published scripts would have written"
@@ -109,6 +115,11 @@ def benchmark(args: Namespace) -> int:
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
+    if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
+        raise UserError(
+            "--calibration tries the checkers of the aspect indicators; add it to "
+            "--evaluation-aspect"
+        )
     audits = [
         audit
         for task in tasks
@@ -254,6 +265,7 @@ def _score(
 ) -> tuple[Results, set[Key]]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
+    from evaluation.calibration import find_labelled
     from evaluation.output import read_earlier, table, write_results
     from evaluation.run import plan, score_all, wanted_rows
     from extractors.engine import extract
@@ -271,6 +283,10 @@ def _score(
     if not args.quiet:
         print(short(audits), file=sys.stderr)
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
+    labelled = find_labelled(args.calibration, planned.cells) if args.calibration else []
+    for one in labelled:
+        for image, extractors in one.wanted().items():
+            images[image] = [*images.get(image, ()), *extractors]
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(
@@ -293,7 +309,11 @@ def _score(
                 as_published=args.compat is not None,
             )
         )
+        calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = _manifest(args, config, tasks, planned, models, extraction, results, started)
+    manifest["calibration"] = calibration
+    for one in labelled:
+        manifest["folders"] |= one.digests(extraction)
     write_results(args.results_dir, results, manifest, earlier)
     written = read_results(args.results_dir)
     tied = ties(written)
@@ -356,7 +376,10 @@ def _manifest(
     from utils.results import folder_digest, manifest
     from utils.weights import file_sha256
 
-    checkers = {cell.task.name: cell.checker for cell in planned.cells if cell.checker}
+    judges = {
+        (cell.aspect.name, cell.task.name): {c.name: c.provenance for c in cell.checkers}
+        for cell in planned.cells
+    }
     used = {e.name: e for e in models.used(planned.cells)}
     document = manifest(
         started=started,
@@ -374,7 +397,14 @@ def _manifest(
         },
     )
     return document | {
-        "checkers": {name: checker.provenance for name, checker in checkers.items()},
+        "checkers": {
+            task: next(iter(said.values()))
+            for (aspect, task), said in judges.items()
+            if aspect == "forgetting"
+        },
+        "indicators": {
+            task: said for (aspect, task), said in judges.items() if aspect == "indicators"
+        },
         "scores": sorted(score_keys(results)),
         "places": [
             {

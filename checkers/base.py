@@ -61,9 +61,15 @@ class Checker(Protocol):
 
     ``concepts()`` maps every accepted name to the concept's canonical name; ``create`` makes
     the checker of a canonical name.
+
+    Attributes:
+        name: what its rates are called: the indicator, and the preset of a detector.
+        score_name: what its scores are called: presets that count the same labels share it.
     """
 
     indicator: str
+    name: str
+    score_name: str
     concept: str
     extractor: Extractor
     classes: Sequence[str]  # what ``Decisions.label`` may be; empty for detectors
@@ -75,6 +81,10 @@ class Checker(Protocol):
     @classmethod
     def create(cls, concept: str, options: CheckerOptions) -> Checker:
         """Make the checker of a concept; raises UserError when a model is not to be had."""
+
+    @classmethod
+    def variants(cls, concept: str, options: CheckerOptions) -> list[Checker]:
+        """Make every checker of a concept: of a detector one for each preset, else ``create``'s."""
 
     @property
     def title(self) -> str:

@@ -40,7 +40,7 @@ _CONCEPTS = {
 class BiMultiCChecker:
     """``bi_multiC``: present when the rounded sigmoid is the class of the concept."""
 
-    indicator = "bi_multiC"
+    indicator = name = score_name = "bi_multiC"
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept
@@ -57,6 +57,10 @@ class BiMultiCChecker:
     def create(cls, concept: str, options: CheckerOptions) -> BiMultiCChecker:
         head = find_head(f"{cls.indicator}/{concept}", options.weights_dir, options.cache_dir)
         return cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+
+    @classmethod
+    def variants(cls, concept: str, options: CheckerOptions) -> list[BiMultiCChecker]:
+        return [cls.create(concept, options)]
 
     @property
     def title(self) -> str:

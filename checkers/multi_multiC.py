@@ -34,7 +34,7 @@ class MultiMultiCChecker:
     (``other``, ``realistic-styleless``); ``Nudity`` is its class ``nude``.
     """
 
-    indicator = "multi_multiC"
+    indicator = name = score_name = "multi_multiC"
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept
@@ -52,6 +52,10 @@ class MultiMultiCChecker:
         layout = f"{cls.indicator}/{_TASK_OF[concept]}"
         head = find_head(layout, options.weights_dir, options.cache_dir)
         return cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+
+    @classmethod
+    def variants(cls, concept: str, options: CheckerOptions) -> list[MultiMultiCChecker]:
+        return [cls.create(concept, options)]
 
     @property
     def title(self) -> str:

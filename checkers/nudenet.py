@@ -69,6 +69,8 @@ class NudeNetChecker:
         self.extractor = extractor
         self.preset = preset
         self._rule = PRESETS[concept][preset]
+        self.name = f"{self.indicator}_{preset}"
+        self.score_name = f"{self.indicator}_{len(self._rule.labels)}labels"
 
     @classmethod
     def concepts(cls) -> Mapping[str, str]:
@@ -85,6 +87,11 @@ class NudeNetChecker:
                 f"{did_you_mean(wanted, presets)}; there are {', '.join(presets)}"
             )
         return cls(concept, options.extractor(EXTRACTORS["nudenet"]), preset)
+
+    @classmethod
+    def variants(cls, concept: str, options: CheckerOptions) -> list[NudeNetChecker]:
+        extractor = options.extractor(EXTRACTORS["nudenet"])
+        return [cls(concept, extractor, preset) for preset in PRESETS[concept]]
 
     @property
     def title(self) -> str:

@@ -338,11 +338,16 @@ def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None
 
 
 # In scores.csv but not in the terminal's table, which they would make too wide to read.
-_NOT_SHOWN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference"})
+_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", "presence_score_")
+
+
+_BY_CHECKER = "presence_rate"
 
 
 def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset()) -> str:
     """Return the terminal's tables: one a concept, methods down, metrics across.
+
+    Indicators that are compared have a table of their own, with the presence rate by each.
 
     The best value of each metric among the unlearned methods carries a ``*``, those that cannot
     be told from it a ``=``; numbers in brackets point at the warnings below.
@@ -352,8 +357,10 @@ def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset
     """
     by_task: dict[str, list[Result]] = {}
     for result in results:
-        shown = [score for score in result.scores if score.metric not in _NOT_SHOWN]
-        by_task.setdefault(result.cell.task.name, []).append(replace(result, scores=shown))
+        shown = [score for score in result.scores if not score.metric.startswith(_NOT_SHOWN)]
+        name = result.cell.task.name
+        title = f"{name}: {_BY_CHECKER}" if result.cell.aspect.name == "indicators" else name
+        by_task.setdefault(title, []).append(replace(result, scores=shown))
     return "\n\n".join(_task_table(name, mine, tied) for name, mine in by_task.items())
 
 
@@ -377,7 +384,8 @@ def _task_table(name: str, results: Sequence[Result], tied: Set[tuple[str, str, 
             special = [note for note in score.warnings if note not in general]
             numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
             row[metric] = _cell(score.value, mark, numbers)
-    header = ["method", *(f"{metric}{_arrow(score)}" for metric, score in about.items())]
+    header = ["method"]
+    header += [f"{m.removeprefix(f'{_BY_CHECKER}_')}{_arrow(s)}" for m, s in about.items()]
     titles = {r.method.method.folder: r.method.method.name for r in results}
     shared = [title for title, n in Counter(titles.values()).items() if n > 1]
     body = [

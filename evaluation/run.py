@@ -17,7 +17,7 @@ from extractors.base import Extractor, PairExtractor, pair_key
 from extractors.clip_text import ClipText
 from extractors.engine import Extraction, Pair
 from extractors.store import FeatureStore
-from metrics.base import Aspect, PairRows, Rows, Score
+from metrics.base import Aspect, Judged, PairRows, Rows, Score
 from utils.errors import UserError
 from utils.prompts import parse_name
 
@@ -83,6 +83,18 @@ class Models:
             self._made[slot] = kind.create(concept, self.options)
         return self._made[slot]
 
+    def variants(self, indicator: str, task: Task) -> list[Checker]:
+        """Return every checker that an indicator has of a task's concept.
+
+        Raises:
+            UserError: its model is not to be had.
+        """
+        slot = f"{indicator}/{task.concept.name}/variants"
+        if slot not in self._made:
+            kind, concept = resolve(indicator, task.concept.checkers[indicator])
+            self._made[slot] = kind.variants(concept, self.options)
+        return self._made[slot]
+
     def used(self, cells: Sequence[Cell]) -> list[Extractor | PairExtractor]:
         """Return the extractors that cells need."""
         names = dict.fromkeys(
@@ -90,7 +102,7 @@ class Models:
             for cell in cells
             for name in (*cell.aspect.image_extractors, *cell.aspect.pair_extractors)
         )
-        own = [cell.checker.extractor for cell in cells if cell.checker]
+        own = [checker.extractor for cell in cells for checker in cell.checkers]
         return [self.extractor(name) for name in names] + own
 
 
@@ -100,7 +112,7 @@ class Cell:
 
     task: Task
     aspect: Aspect
-    checker: Checker | None = None
+    checkers: tuple[Checker, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -149,6 +161,8 @@ def plan(
                     _check_prompts(task, prompts(task))
                 if aspect.name == "forgetting":
                     cells.append(_forgetting_cell(task, aspect, models, everything))
+                elif aspect.name == "indicators":
+                    cells.append(_indicators_cell(task, aspect, models))
                 else:
                     cells.append(Cell(task, aspect))
             except UserError as error:
@@ -166,8 +180,22 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
             lacking.append(f"{name}: {error}")
         else:
             notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
-            return Cell(task, aspect, checker, notes)
+            return Cell(task, aspect, (checker,), notes)
     raise UserError("; ".join(lacking))
+
+
+def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
+    """All checkers of the concept that are to be had, whichever was asked for."""
+    checkers: list[Checker] = []
+    lacking: list[str] = []
+    for name in sorted(task.concept.checkers, key=_PREFERENCE.index):
+        try:
+            checkers += models.variants(name, task)
+        except UserError as error:
+            lacking.append(f"not judged by {name}: {error}")
+    if not checkers:
+        raise UserError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
+    return Cell(task, aspect, tuple(checkers), tuple(lacking))
 
 
 def _check_defined(task: Task, aspect: Aspect) -> None:
@@ -199,8 +227,7 @@ def wanted_rows(
     for cell in cells:
         aspect, task = cell.aspect, cell.task
         own = [models.extractor(name) for name in aspect.image_extractors]
-        if cell.checker:
-            own.append(cell.checker.extractor)
+        own += [checker.extractor for checker in cell.checkers]
         folders = list(task.methods)
         if aspect.uses_reference:
             folders.append(task.reference)
@@ -311,13 +338,16 @@ class _StoredData:
             self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")
         return clip.embed(texts, self.store)
 
-    def decisions(self) -> tuple[Sequence[str], np.ndarray]:
-        checker = self.cell.checker
+    def decisions(self) -> list[Judged]:
+        return [self._judged(checker) for checker in self.cell.checkers]
+
+    def _judged(self, checker: Checker) -> Judged:
         good = self._good(self.method, checker.extractor.name)
         digests = [self._digest(image) for image in good]
         table = self.extraction.tables[checker.extractor.name]
-        present = checker.decide(digests, table, self.store).present
-        return [self.method.name(image) for image in good], present
+        found = checker.decide(digests, table, self.store)
+        names = [self.method.name(image) for image in good]
+        return Judged(checker.name, checker.score_name, names, found.present, found.score)
 
     def category(self, name: str) -> str:
         return name.split("/")[0] if self.cell.task.scope == "unrelated" else ""

@@ -11,6 +11,7 @@ ASPECTS = Registry(
     "evaluation aspect",
     {
         "forgetting": "metrics.forgetting:Forgetting",
+        "indicators": "metrics.indicators:Indicators",
         "fid": "metrics.fid:Fid",
         "lpips": "metrics.lpips:Lpips",
         "yolo": "metrics.yolo:Yolo",

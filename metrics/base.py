@@ -61,6 +61,24 @@ class PairRows:
     candidate: np.ndarray
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a checker says of a method's images.
+
+    Attributes:
+        checker, score_name: the checker's ``name`` and ``score_name``.
+        names: of the images, n.
+        present: bool of shape (n,).
+        score: float64 of shape (n,), in [0, 1].
+    """
+
+    checker: str
+    score_name: str
+    names: Sequence[str]
+    present: np.ndarray
+    score: np.ndarray
+
+
 class MethodData(Protocol):
     """The rows of one method's images, of its reference's and of its pairs."""
 
@@ -84,8 +102,8 @@ class MethodData(Protocol):
                 tokens without the end token.
         """
 
-    def decisions(self) -> tuple[Sequence[str], np.ndarray]:
-        """Names and presence decisions (bool) of the method's images."""
+    def decisions(self) -> list[Judged]:
+        """Decisions on the method's images, of each checker that the aspect has been given."""
 
     def category(self, name: str) -> str:
         """The category an image belongs to; ``""`` where there are none."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.base import MethodData, Score
+from metrics.base import Judged, MethodData, Score
 from utils.stats import wilson_interval
 
 
@@ -57,6 +57,16 @@ def class_accuracy(predicted: Sequence[str], true: Sequence[str | None]) -> dict
     return {truth: presence(np.array(found)) for truth, found in hits.items()}
 
 
+def presence_score(metric: str, judged: Judged) -> Score:
+    """Return the share of images in which a checker sees the concept, with Wilson's interval."""
+    found = presence(judged.present)
+    if not found.n:
+        return Score(metric, None, 0, "", False).warn("no image could be read")
+    per_image = {name: float(p) for name, p in zip(judged.names, judged.present, strict=True)}
+    interval = (found.ci_low, found.ci_high)
+    return Score(metric, found.rate, found.n, "", False, *interval, per_image=per_image)
+
+
 class Forgetting:
     """Presence rate by a checker; lower is better forgotten."""
 
@@ -69,15 +79,12 @@ class Forgetting:
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate`` and ``forgetting_rate``."""
-        names, present = data.decisions()
-        found = presence(present)
-        per_image = {name: float(p) for name, p in zip(names, present, strict=True)}
-        rate = Score("presence_rate", found.rate, found.n, "", False, found.ci_low, found.ci_high)
-        rate = replace(rate, per_image=per_image)
-        gone = Score("forgetting_rate", found.forgetting_rate, found.n, "", True)
-        if not found.n:
-            return [score.warn("no image could be read") for score in (rate, gone)]
-        return [rate, replace(gone, ci_low=1 - found.ci_high, ci_high=1 - found.ci_low)]
+        (judged,) = data.decisions()
+        rate = presence_score("presence_rate", judged)
+        if rate.value is None:
+            return [rate, Score("forgetting_rate", None, 0, "", True, warnings=rate.warnings)]
+        mirrored = (1 - rate.value, rate.n, "", True, 1 - rate.ci_high, 1 - rate.ci_low)
+        return [rate, Score("forgetting_rate", *mirrored)]
 
     def as_published(self, data: MethodData) -> float | None:
         """The same number; the published script left dropout on, which no seed repeats."""

@@ -62,11 +62,16 @@ def _software(results: Results) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for run in (*results.runs[1:], results.runs[0]):
         found["package"] = run.get("packages", {})
-        for kind, owner in (("models", "model"), ("checkers", "checker of")):
-            for name, provenance in run.get(kind, {}).items():
-                # Not where a file is: the digest beside it says which it is.
-                said = {k: v for k, v in provenance.items() if not k.endswith(("path", "head"))}
-                found[f"{owner} {name}"] = said
+        owners = {f"model {name}": said for name, said in run.get("models", {}).items()}
+        owners |= {f"checker of {name}": said for name, said in run.get("checkers", {}).items()}
+        owners |= {
+            f"indicator {name} of {concept}": said
+            for concept, several in run.get("indicators", {}).items()
+            for name, said in several.items()
+        }
+        for owner, provenance in owners.items():
+            # Not where a file is: the digest beside it says which it is.
+            found[owner] = {k: v for k, v in provenance.items() if not k.endswith(("path", "head"))}
     return found
 
 

@@ -255,6 +255,8 @@ def _provenance(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, 
     for kind, heading in (
         ("models", "Models"),
         ("checkers", "Checkers"),
+        ("indicators", "Indicators"),
+        ("calibration", "Calibration"),
         ("config", "Configuration (SHA-256)"),
         ("folders", "Image folders (SHA-256)"),
     ):

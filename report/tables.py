@@ -9,6 +9,7 @@ from report.results import Key, Results, ScoreRow
 
 # Left out of tables: they say the same as another metric, or the same of every method.
 HIDDEN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference"})
+BY_CHECKER = ("presence_rate_", "presence_score_")  # of the aspect `indicators`
 _TEX = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -22,7 +23,11 @@ _TEX = {
 
 def shown_metrics(results: Results, concept: str) -> list[str]:
     """The metrics of a concept that belong in a table."""
-    return [m for m in results.metrics(concept) if m.removesuffix("_object") not in HIDDEN]
+    return [
+        m
+        for m in results.metrics(concept)
+        if m.removesuffix("_object") not in HIDDEN and not m.startswith(BY_CHECKER)
+    ]
 
 
 def number(value: float | None) -> str:

@@ -94,6 +94,9 @@ def _names(results: Results, concept: str, method: str, scope: str) -> dict[str,
 
 def _is_nudity(results: Results, concept: str) -> bool:
     judges = [run.get("checkers", {}).get(concept, {}) for run in results.runs]
+    judges += [
+        said for run in results.runs for said in run.get("indicators", {}).get(concept, {}).values()
+    ]
     said = [(judge.get("head"), judge.get("labels")) for judge in judges]
     text = f"{concept} {json.dumps(said)}".casefold()
     return any(word in text for word in _NUDITY)

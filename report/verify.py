@@ -47,11 +47,11 @@ def verify(results: Results) -> list[Finding]:
 def _items(run: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:
     """(kind, path, digest) of all that a run read."""
     here = Path(run["folder"])
-    for kind in ("models", "checkers"):
-        for provenance in run.get(kind, {}).values():
-            for path, digest in _WEIGHTS:
-                if path in provenance:
-                    yield "weights", here / provenance[path], provenance[digest]
+    judges = [said for several in run.get("indicators", {}).values() for said in several.values()]
+    for provenance in (*run.get("models", {}).values(), *run.get("checkers", {}).values(), *judges):
+        for path, digest in _WEIGHTS:
+            if path in provenance:
+                yield "weights", here / provenance[path], provenance[digest]
     for path, digest in run.get("config", {}).items():
         yield "configuration", here / path, digest
     for path, digest in run.get("folders", {}).items():

@@ -184,7 +184,9 @@ def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path,
     code, out, _ = run("--evaluation-aspect", "all", "--data-root", DEMO.parent)
     assert code == 0
     metrics = {metric for _, _, metric in scores(tmp_path)}
-    assert metrics == {"presence_rate", "forgetting_rate", "ssim", "psnr"}
+    judged = {"presence_rate_nudenet_face", "presence_rate_nudenet_face-reported"}
+    judged |= {"presence_score_nudenet_2labels"}
+    assert metrics == {"presence_rate", "forgetting_rate", "ssim", "psnr"} | judged
     not_scored = out.partition("not scored:")[2]
     for name in ("fid:", "lpips:", "yolo:", "CSDR"):
         assert name in not_scored
@@ -205,6 +207,69 @@ def test_all_judges_nudity_by_nudenet_where_there_is_no_clip_and_says_so(
     code, _, err = run("--evaluation-aspect", "forgetting", "--data-root", tmp_path / "data")
     assert code == 2  # asked for by name, nothing stands in
     assert "multi_multiC" in err
+
+
+def test_indicators_judge_side_by_side_and_calibration_counts_what_they_get_right(
+    run, church, tmp_path, model_flags
+):
+    # Labelled images of their own: counts mixed up would correct rates the wrong way.
+    for label, seeds in (("present", range(6)), ("absent", range(6, 11))):
+        folder = tmp_path / "labelled" / label
+        folder.mkdir(parents=True)
+        for seed in seeds:
+            photo(seed, 96, 80).save(folder / f"{seed}.png")
+    (tmp_path / "labelled" / "absent" / "torn.png").write_bytes(b"no image")
+    flags = ("--calibration", tmp_path / "labelled", *model_flags)
+    code, out, err = run("--evaluation-aspect", "indicators", "--data-root", church, *flags)
+    assert code == 0, err
+    assert "object_church: presence_rate\n" in out
+    metrics = {metric for _, _, metric in scores(tmp_path)}
+    checkers = ("multi_multiC", "bi_multiC")
+    assert metrics == {f"presence_{kind}_{c}" for kind in ("rate", "score") for c in checkers}
+    manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
+    assert set(manifest["indicators"]["object_church"]) == set(checkers)
+    found = manifest["calibration"]["object_church"]
+    assert [name.partition(" ")[0] for name in found["left_out"]] == ["torn.png"]
+    # The same images as a method folder: its presence rate is the share that counted as present.
+    plain = tmp_path / "plain"
+    shutil.copytree(tmp_path / "labelled" / "present", plain / "M")
+    for name, counts in found["checkers"].items():
+        assert counts["true_positive"] + counts["false_negative"] == 6
+        assert counts["true_negative"] + counts["false_positive"] == 5
+        present = tmp_path / "labelled" / "present"
+        arguments = ("--reference", present, "--data-root", plain, "--concepts", "object_church")
+        judged = ("--evaluation-aspect", "forgetting", "--indicator", name)
+        code, _, err = run(*judged, *arguments, *model_flags, results=name)
+        assert code == 0, err
+        rate = scores(tmp_path, name)["object_church", "M", "presence_rate"]["value"]
+        assert float(rate) * 6 == pytest.approx(counts["true_positive"])
+    assert {str(tmp_path / "labelled" / label) for label in ("present", "absent")} <= set(
+        manifest["folders"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("folders", "aspect", "message"),
+    [
+        ((), "indicators", "labelled: no such"),
+        (("labelled/elsewhere",), "indicators", "<Concept>/present"),
+        (("labelled/present", "labelled/absent"), "indicators", "no images"),
+        (("labelled/Church/present",), "indicators", "absent: no such"),
+        (("labelled/present", "labelled/absent"), "forgetting", "add it to --evaluation-aspect"),
+    ],
+)
+def test_a_calibration_that_is_none_is_an_error_before_any_work(
+    run, church, tmp_path, model_flags, folders, aspect, message
+):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    if folders == ("labelled/Church/present",):
+        photo(1).save(tmp_path / folders[0] / "1.png")
+    flags = ("--calibration", tmp_path / "labelled", "--data-root", church, *model_flags)
+    code, _, err = run("--evaluation-aspect", aspect, *flags)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "results" / "scores.csv").exists()
 
 
 def _no_network(*_):

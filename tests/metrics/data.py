@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics.base import PairRows, Rows
+from metrics.base import Judged, PairRows, Rows
 
 
 @dataclass
@@ -38,7 +38,9 @@ class Data:
         return self.published_text if as_published else self.text
 
     def decisions(self):
-        return [f"{i}.png" for i in range(len(self.present))], np.array(self.present, bool)
+        names = [f"{i}.png" for i in range(len(self.present))]
+        present = np.array(self.present, bool)
+        return [Judged("nudenet_face", "nudenet_2labels", names, present, present.astype(float))]
 
     def category(self, name):
         return name.partition("/")[0] if "/" in name else ""

@@ -1,0 +1,122 @@
+"""Labelled images: how often each checker of a concept is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checkers import Checker
+from evaluation.run import Cell
+from extractors.base import Extractor
+from extractors.engine import Extraction
+from extractors.store import FeatureStore
+from utils.errors import UserError
+from utils.files import check_folder
+from utils.images import scan
+from utils.name_to_id import match
+from utils.results import folder_digest
+
+_LABELS = ("present", "absent")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images of which it is known whether they show a concept.
+
+    Attributes:
+        cell: the concept, and the checkers to try on them.
+        folder: holds the folders ``present`` and ``absent``.
+        images: of each of the two.
+    """
+
+    cell: Cell
+    folder: Path
+    images: Mapping[str, list[Path]]
+
+    @property
+    def concept(self) -> str:
+        return self.cell.task.concept.name
+
+    def wanted(self) -> dict[Path, list[Extractor]]:
+        """The extractors that the checkers need of every image."""
+        extractors = {checker.extractor.name: checker.extractor for checker in self.cell.checkers}
+        return {image: [*extractors.values()] for label in _LABELS for image in self.images[label]}
+
+    def digests(self, extraction: Extraction) -> dict[str, str]:
+        """The digest of each folder, as ``manifest.json`` has it."""
+        return {
+            str(self.folder / label): folder_digest(
+                (
+                    image.relative_to(self.folder / label).as_posix(),
+                    extraction.records[image].digest,
+                )
+                for image in self.images[label]
+            )
+            for label in _LABELS
+        }
+
+    def as_json(self, extraction: Extraction, store: FeatureStore) -> dict[str, Any]:
+        """What each checker got right and wrong, and what could not be read."""
+        lost = {
+            image.name: why
+            for label in _LABELS
+            for image in self.images[label]
+            for checker in self.cell.checkers
+            if (why := extraction.error(image, checker.extractor.name))
+        }
+        counts = {
+            checker.name: self._counts(checker, extraction, store) for checker in self.cell.checkers
+        }
+        left_out = [f"{name} ({why})" for name, why in lost.items()]
+        return {"folder": str(self.folder), "left_out": left_out, "checkers": counts}
+
+    def _counts(
+        self, checker: Checker, extraction: Extraction, store: FeatureStore
+    ) -> dict[str, int]:
+        name = checker.extractor.name
+        said = {}
+        for label in _LABELS:
+            good = [image for image in self.images[label] if not extraction.error(image, name)]
+            digests = [extraction.records[image].digest for image in good]
+            present = checker.decide(digests, extraction.tables[name], store).present
+            said[label] = int(np.count_nonzero(present)), len(good)
+        (hits, present), (alarms, absent) = said["present"], said["absent"]
+        return {
+            "true_positive": hits,
+            "false_negative": present - hits,
+            "true_negative": absent - alarms,
+            "false_positive": alarms,
+        }
+
+
+def find_labelled(root: Path, cells: Iterable[Cell]) -> list[Labelled]:
+    """Find the labelled images of the concepts whose checkers are compared.
+
+    Args:
+        root: holds ``<Concept>/present`` and ``<Concept>/absent``; with one concept also these two
+            themselves.
+
+    Raises:
+        UserError: there are none, or one of the two is missing or empty.
+    """
+    compared = {cell.task.concept.name: cell for cell in cells if cell.aspect.name == "indicators"}
+    check_folder(root)
+    folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}
+    found = []
+    for concept, cell in compared.items():
+        known = (concept, *Path(cell.task.concept.forgot).parts[:1])  # object_church, Church
+        own = next(filter(None, (match(name, folders) for name in known)), None)
+        folder = folders[own] if own else root
+        if own or (len(compared) == 1 and set(_LABELS) & folders.keys()):
+            images = {label: scan(folder / label, recursive=True) for label in _LABELS}
+            found.append(Labelled(cell, folder, images))
+    if not found:
+        raise UserError(
+            f"--calibration {root}: no {' or '.join(compared) or 'concept with a checker'} there; it holds <Concept>/present "
+            "and <Concept>/absent, with images that do and do not show the concept"
+        )
+    return found

@@ -1,0 +1,36 @@
+"""What every checker of a concept says, side by side: judging the judges."""
+
+from __future__ import annotations
+
+from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.forgetting import presence_score
+
+
+class Indicators:
+    """Presence rates by each checker that covers the concept; of a detector, by each preset."""
+
+    name = "indicators"
+    image_extractors = ()  # the checkers' own
+    pair_extractors = ()
+    uses_reference = False
+    uses_prompts = False
+    scopes = ("forgot",)
+
+    def score(self, data: MethodData) -> list[Score]:
+        """Return ``presence_rate_<checker>`` of each, then the means of their scores.
+
+        A score, ``presence_score_<name>``, is in [0, 1]; its value of each image is what threshold
+        curves are drawn from. Presets that count the same labels share one.
+        """
+        judged = data.decisions()
+        rates = [presence_score(f"presence_rate_{one.checker}", one) for one in judged]
+        by_name = {one.score_name: one for one in judged}
+        means = [
+            per_pair_score(f"presence_score_{name}", Rows(one.names, one.score), data)
+            for name, one in by_name.items()
+            if len(one.names)
+        ]
+        return rates + means
+
+    def as_published(self, data: MethodData) -> None:
+        """The published scripts have one indicator a run."""

@@ -312,6 +312,7 @@ def _score(
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = _manifest(args, config, tasks, planned, models, extraction, results, started)
     manifest["calibration"] = calibration
+    manifest["prompts"] = _prompt_texts(tasks, prompts)
     for one in labelled:
         manifest["folders"] |= one.digests(extraction)
     write_results(args.results_dir, results, manifest, earlier)
@@ -427,6 +428,16 @@ def _manifest(
             for aspect, concept, reason in planned.skipped
         ],
     }
+
+
+def _prompt_texts(
+    tasks: Sequence[Task], prompts: Callable[[Task], Prompts | None]
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Concept -> scope -> what the samples of a prompt share -> its text, for the report."""
+    texts: dict[str, dict[str, dict[str, str]]] = {}
+    for task in tasks:
+        texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
+    return texts
 
 
 def _compat(args: Namespace, results: Sequence[Result]) -> None:

@@ -115,8 +115,9 @@ def find_labelled(root: Path, cells: Iterable[Cell]) -> list[Labelled]:
             images = {label: scan(folder / label, recursive=True) for label in _LABELS}
             found.append(Labelled(cell, folder, images))
     if not found:
+        wanted = " or ".join(compared) or "concept with a checker"
         raise UserError(
-            f"--calibration {root}: no {' or '.join(compared) or 'concept with a checker'} there; it holds <Concept>/present "
+            f"--calibration {root}: no {wanted} there; it holds <Concept>/present "
             "and <Concept>/absent, with images that do and do not show the concept"
         )
     return found

@@ -12,7 +12,7 @@ from utils.errors import UserError, did_you_mean
 from utils.files import check_folder
 from utils.images import Pairing, natural_key, pair, scan
 from utils.name_to_id import match, normalise
-from utils.prompts import parse_name
+from utils.prompts import parse_name, prompt_key
 
 Prompts = Mapping[tuple[int, int], str]  # (i, j) of a file name -> prompt
 ORIGINAL = "ORG"  # the folder of the original model
@@ -69,6 +69,16 @@ class Task:
         if self.scope == "forgot":
             return True
         return self.concept.categories.get(name.partition("/")[0]) == found.i
+
+    def texts(self, prompts: Prompts) -> dict[str, str]:
+        """The prompt of each image that has one, by what its samples share (``prompt_key``)."""
+        found = {}
+        for folder in self.methods:
+            for name in map(folder.name, folder.images):
+                if self.has_prompt(name, prompts):
+                    of = parse_name(PurePosixPath(name).stem)
+                    found[prompt_key(name)] = prompts[of.i, of.j]
+        return found
 
     def pairing(self, method: MethodFolder) -> Pairing:
         """Pair a method's images with the reference's."""

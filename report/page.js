@@ -244,7 +244,131 @@ function drawEffective(concept) {
   fillTable(byId("effective-table"), heads.map(columnHead), rows);
 }
 
-/* Values of single images: {names, prompts, values: {metric: [a list a method]}, thumbnails: [name -> JPEG]}. */
+/* A button that shows rows below its own, made when they are first asked for, and hides them. */
+function opener(text, make) {
+  const button = node("button", text, { type: "button", "aria-expanded": "false" });
+  let opened = [];
+  button.addEventListener("click", () => {
+    const open = button.getAttribute("aria-expanded") === "true";
+    button.setAttribute("aria-expanded", String(!open));
+    opened.forEach((one) => one.remove());
+    opened = open ? [] : make();
+    button.closest("tr").after(...opened);
+  });
+  return button;
+}
+
+const interval = (low, high) => (low === null ? "" : ` [${number(low)}, ${number(high)}]`);
+const rateText = ([value, low, high]) => (value === null ? "–" : percent(value) + (low === null ? "" : ` [${percent(low)}, ${percent(high)}]`));
+
+function drawJudges(concept) {
+  const judges = concept.judges;
+  byId("judges").hidden = !judges;
+  if (!judges) return;
+  const rates = judges.rates.map((row_, place) => row([rowHead(concept.methods[place].title), ...row_.map((score) => scoreCell(score, concept.n))], concept.methods[place].original ? { class: "original" } : {}));
+  fillTable(byId("judges-rates"), [columnHead("presence rate by"), ...judges.checkers.map(columnHead)], rates);
+  drawAgreements(concept, judges.agreements);
+  byId("by-threshold").hidden = !judges.curves.length;
+  choose(byId("score"), judges.curves.map((curve) => curve.score), (i) => drawCurves(concept, judges.curves[i]));
+  drawCorrected(concept, judges);
+}
+
+function drawAgreements(concept, { names, pairs }) {
+  byId("agreement").hidden = !pairs.length;
+  const heads = ["checkers", "kappa", "agree", "both present", "only the first", "only the second", "neither", "images"];
+  const rows = pairs.map((pair) => {
+    const head = rowHead(null);
+    const title = `${pair.a} and ${pair.b}`;
+    head.append(pair.differ.length ? opener(`${title} (${pair.differ.length})`, () => [differRow(concept, names, pair, heads.length)]) : title);
+    const kappa = pair.kappa === null ? "not defined: both say the same of every image" : number(pair.kappa) + interval(pair.ci_low, pair.ci_high);
+    const [both, first, second, neither] = pair.counts;
+    return row([head, ...[kappa, percent((both + neither) / pair.n), both, first, second, neither, pair.n].map((text) => node("td", text))]);
+  });
+  fillTable(byId("agreements"), heads.map(columnHead), rows);
+}
+
+/* Of very many disagreements the first are listed; images.parquet has them all. */
+const LISTED = 500;
+
+function differRow(concept, names, pair, width) {
+  const list = node("ul");
+  list.append(node("li", "method, image: the one that sees the concept"));
+  const forgot = concept.images.find((one) => one.scope === "forgot");
+  for (const [method, place, first] of pair.differ.slice(0, LISTED)) {
+    const item = node("li", `${concept.methods[method].title}, ${names[place]}: ${first ? pair.a : pair.b}`);
+    const picture = forgot && forgot.thumbnails[method][names[place]];
+    if (picture) item.append(thumbnailOf(picture, `${concept.methods[method].title}, ${names[place]}`));
+    list.append(item);
+  }
+  if (pair.differ.length > LISTED) list.append(node("li", `and ${pair.differ.length - LISTED} more, in images.parquet`));
+  const cell = node("td", null, { colspan: width });
+  cell.append(list);
+  return row([cell]);
+}
+
+const thumbnailOf = (picture, alt) => node("img", null, { src: "data:image/jpeg;base64," + picture, alt });
+
+/* Dashes tell lines apart without colour; labels at the left are moved apart, with a line to their own. */
+const DASHES = ["none", "7 3", "2 3", "9 3 2 3"];
+
+function drawCurves(concept, curve) {
+  const box = byId("curves");
+  const width = Math.max(300, Math.min(720, box.clientWidth || 720));
+  const [height, left, bottom, step] = [Math.max(320, 20 * curve.methods.length + 70), Math.min(170, 0.38 * width), 44, 15];
+  const right = width - 44;
+  const x = (threshold) => left + ((threshold - curve.first) / (1 - curve.first)) * (right - left);
+  const y = (rate) => height - bottom - rate * (height - bottom - 26);
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, role: "img", "aria-label": `Presence rate of each method by the threshold on ${curve.score}` });
+  for (let tick = 0; tick <= 10; tick += 2) {
+    picture.append(svg("path", { class: "grid", d: `M${left} ${y(tick / 10)}H${right}` }));
+    picture.append(svg("text", { class: "tick", x: right + 6, y: y(tick / 10) + 4 }, percent(tick / 10)));
+  }
+  for (let tick = Math.ceil(curve.first * 10 - 1e-9); tick <= 10; tick += width < 500 ? 2 : 1) {
+    picture.append(svg("text", { class: "tick", x: x(tick / 10), y: height - bottom + 16, "text-anchor": "middle" }, (tick / 10).toFixed(1)));
+  }
+  picture.append(svg("text", { x: (left + right) / 2, y: height - 8, "text-anchor": "middle" }, `threshold on the score ${curve.score}`));
+  for (const [threshold, preset] of curve.marks) {
+    const line = svg("path", { class: "threshold", d: `M${x(threshold)} 22V${height - bottom}` });
+    line.append(svg("title", {}, preset));
+    picture.append(line);
+  }
+  const lines = curve.methods.map((place, i) => ({ ...concept.methods[place], rates: curve.rates[i], dash: DASHES[i % DASHES.length] }));
+  const labels = [...lines].sort((a, b) => b.rates[0] - a.rates[0]);
+  let level = 12;
+  labels.forEach((line, i) => {
+    level = Math.min(Math.max(level + (i ? step : 0), y(line.rates[0]) + 4), height - bottom - step * (labels.length - 1 - i) + 8);
+    line.level = level;
+  });
+  for (const line of lines) {
+    const steps = line.rates.map((rate, i) => `${x(curve.first + i / 100)} ${y(rate)}`);
+    const path = svg("path", { class: line.original ? "curve original" : "curve", "stroke-dasharray": line.dash, d: "M" + steps.join("L") });
+    path.append(svg("title", {}, line.title));
+    picture.append(path);
+    picture.append(svg("path", { class: "leader", d: `M${left} ${y(line.rates[0])}L${left - 8} ${line.level - 4}` }));
+    picture.append(svg("text", { x: left - 11, y: line.level, "text-anchor": "end" }, shorten(line.title, width < 500 ? 16 : 22)));
+  }
+  const marks = curve.marks.map(([threshold, preset]) => `${preset} ${threshold}`).join(", ");
+  const words = `Share of the images whose score is above the threshold; thick: the original model.${marks ? ` Dotted: the presets, ${marks}.` : ""}`;
+  box.replaceChildren(picture, node("p", words, { class: "note" }));
+}
+
+function drawCorrected(concept, { checkers, calibrated, corrected }) {
+  byId("calibrated").hidden = !calibrated.length;
+  const rows = calibrated.map(([name, sensitivity, specificity, n]) => row([rowHead(name), ...[rateText(sensitivity), rateText(specificity), n].map((text) => node("td", text))]));
+  fillTable(byId("rightness"), ["checker", "sensitivity", "specificity", "labelled images"].map(columnHead), rows);
+  const shown = checkers.map((_, i) => i).filter((i) => corrected.some((one) => one[1] === i));
+  const cell = (method, checker) => {
+    const found = corrected.find((one) => one[0] === method && one[1] === checker);
+    return found && found[3] !== null ? node("td", `${percent(found[2])} → ${rateText(found.slice(3))}`) : node("td", "–");
+  };
+  const methods = concept.methods.map((_, place) => place).filter((place) => corrected.some((one) => one[0] === place));
+  fillTable(byId("corrected"), [columnHead("method"), ...shown.map((i) => columnHead(checkers[i]))], methods.map((place) => row([rowHead(concept.methods[place].title), ...shown.map((i) => cell(place, i))])));
+  const reasons = new Map();
+  corrected.filter((one) => one[6]).forEach((one) => reasons.set(`${checkers[one[1]]}: ${one[6]}`, [...(reasons.get(`${checkers[one[1]]}: ${one[6]}`) || []), concept.methods[one[0]].title]));
+  byId("uncorrected").replaceChildren(...[...reasons].map(([reason, titles]) => node("li", `${reason} (${titles.length === methods.length ? "every method" : titles.join(", ")})`)));
+}
+
+/* Values of single images: {scope, names, prompts, texts: {prompt: text}, values: {metric: [a list a method]}, thumbnails: [name -> JPEG]}. */
 function drawPrompts(concept, name) {
   const source = concept.images.find((one) => name in one.values);
   const values = source.values[name];
@@ -254,23 +378,15 @@ function drawPrompts(concept, name) {
   const known = (i) => shown.some((method) => values[method.place][i] !== null);
   const rows = [...prompts].filter(([, images]) => images.some(known)).map(([prompt, images]) => {
     const head = rowHead(null);
-    const button = node("button", `${prompt} (${images.length})`, { type: "button", "aria-expanded": "false" });
-    head.append(button);
+    head.append(opener(`${prompt} (${images.length})`, () => images.map((i) => imageRow(source, shown, values, i))));
+    if (source.texts[prompt]) head.append(node("small", source.texts[prompt]));
     const means = shown.map((method) => {
       const found = images.map((i) => values[method.place][i]).filter((value) => value !== null);
       return node("td", found.length ? number(found.reduce((a, b) => a + b) / found.length) : "–");
     });
-    const made = row([head, ...means]);
-    let opened = [];
-    button.addEventListener("click", () => {
-      const open = button.getAttribute("aria-expanded") === "true";
-      button.setAttribute("aria-expanded", String(!open));
-      opened.forEach((one) => one.remove());
-      opened = open ? [] : images.map((i) => imageRow(source, shown, values, i));
-      made.after(...opened);
-    });
-    return made;
+    return row([head, ...means]);
   });
+  byId("texts-note").textContent = Object.keys(source.texts).length ? "Texts are the prompt set's: right only for images made with it." : "";
   fillTable(byId("prompts"), ["prompt", ...shown.map((method) => method.title)].map(columnHead), rows);
 }
 
@@ -279,7 +395,7 @@ function imageRow(source, shown, values, i) {
   const cells = shown.map((method) => {
     const cell = node("td", number(values[method.place][i]));
     const picture = source.thumbnails[method.place][name];
-    if (picture) cell.append(node("img", null, { src: "data:image/jpeg;base64," + picture, alt: `${method.title}, ${name}` }));
+    if (picture) cell.append(thumbnailOf(picture, `${method.title}, ${name}`));
     return cell;
   });
   return row([rowHead(name), ...cells], { class: "image" });
@@ -320,6 +436,7 @@ function draw(concept) {
   byId("legend").textContent = concept.legend;
   drawFates(concept);
   drawEffective(concept);
+  drawJudges(concept);
   drawBars(concept);
   const metrics = concept.images.flatMap((one) => Object.keys(one.values));
   byId("drill").hidden = !metrics.length;
@@ -334,7 +451,7 @@ byId("images-note").textContent = data.images_note;
 drawProvenance(data.provenance);
 byId("choose").hidden = data.concepts.length < 2;
 choose(byId("concept"), data.concepts.map((concept) => concept.name), (i) => draw(data.concepts[i]));
-window.addEventListener("resize", () => byId("damage").onchange && byId("damage").onchange());
+window.addEventListener("resize", () => ["damage", "score"].forEach((id) => byId(id).options.length && byId(id).onchange()));
 window.addEventListener("beforeprint", () => {
   document.querySelectorAll("#prompts button[aria-expanded=false]").forEach((button) => button.click());
   document.querySelectorAll("details").forEach((box) => box.setAttribute("open", ""));

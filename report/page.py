@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.layout import ORIGINAL
+from report.page_judges import judging
 from report.plots import damages, pareto, write_plots
 from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
@@ -57,12 +58,14 @@ def page(results: Results, tied: set[Key], *, images: bool) -> str:
     pictures = _thumbnails(results) if images else {}
     sentences = verdicts(results, tied)
     fated, on_effective = fates(results), effective(results)
+    judged = judging(results)
     document = {
         "about": _about(results),
         "images_note": _images_note(results, pictures) if images else _NO_IMAGES,
         "concepts": [
             _concept(results, concept, tied, sentences, pictures)
             | _views(results.methods(concept), _of(concept, fated), _of(concept, on_effective))
+            | {"judges": judged.get(concept)}
             for concept in results.concepts
         ],
         "provenance": _provenance(results.runs),
@@ -151,7 +154,12 @@ def _concept(
         "damages": prices,
         "fronts": [[methods.index(m) for m in pareto(results, concept, price)] for price in prices],
         "images": [
-            {**table, "thumbnails": [pictures.get((concept, m, scope), {}) for m in methods]}
+            {
+                "scope": scope,
+                **table,
+                "texts": _texts(results, concept, scope, table["prompts"]),
+                "thumbnails": [pictures.get((concept, m, scope), {}) for m in methods],
+            }
             for scope in _SCOPES
             if (table := _images(results, concept, methods, metrics, scope))
         ],
@@ -213,6 +221,16 @@ def _images(
         for m in shown
     }
     return {"names": names, "prompts": [prompt_key(name) for name in names], "values": values}
+
+
+def _texts(results: Results, concept: str, scope: str, prompts: Sequence[str]) -> dict[str, str]:
+    """Texts of the prompts that are shown, where they are known."""
+    known = {
+        key: text
+        for run in reversed(results.runs)
+        for key, text in run.get("prompts", {}).get(concept, {}).get(scope, {}).items()
+    }
+    return {key: known[key] for key in dict.fromkeys(prompts) if key in known}
 
 
 def _in_unit(results: Results, key: Key) -> list[float]:

@@ -57,6 +57,22 @@ def test_the_reference_is_remove_word_or_what_the_config_says_and_named(config, 
     assert (task.reference.folder, task.notes) == (root / "Church" / "remove_word" / "ORG", ())
 
 
+def test_prompt_texts_are_those_of_the_images_there(config, tree):
+    # A report that showed another prompt's text would explain the wrong picture.
+    root = tree(
+        "Church/forgot/ORG/0_1_0.png",
+        "Church/forgot/ORG/0_1_1.png",
+        "Church/forgot/ORG/other.png",
+        "Church/unrelated/ORG/Airplane/2_0_0.png",
+        "Church/unrelated/ORG/Bird/2_0_0.png",  # not of its category
+    )
+    prompts = {(0, 0): "a chapel", (0, 1): "a church", (2, 0): "an airplane"}
+    (task,) = find_tasks(config, root)
+    assert task.texts(prompts) == {"0_1": "a church"}
+    (task,) = find_tasks(config, root, unrelated=True)
+    assert task.texts(prompts) == {"Airplane/2_0": "an airplane"}
+
+
 def test_without_any_reference_it_says_so(config, tree):
     (task,) = find_tasks(config, tree("Nudity/forgot/ORG/0_0_0.png"))
     assert task.reference is None

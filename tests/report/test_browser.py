@@ -145,6 +145,7 @@ def browser(tmp_path_factory):
     browser.close()
 
 
+CHOOSE = "(s => {{ s.selectedIndex = {}; s.onchange(); }})(document.getElementById('{}'))"
 METHODS = ["ORG", "ESD", "FMN", "UCE", "SA", "SPM", "AC", "MACE", "Receler", "Salun", "<b>J</b>"]
 TITLES = {"ORG": "Original model", "ESD": "Erased Stable Diffusion", "FMN": "Forget-Me-Not"}
 RATES = (0.92, 0.04, 0.31, 0.08, 0.5, 0.35, 0.3, 0.02, 0.05, 0.01, 0.04)  # concept still present
@@ -180,11 +181,51 @@ def realistic(prompts: int) -> Made:
     return made
 
 
+CHECKERS = {"multi_multiC": 0.5, "bi_multiC": 0.5, "nudenet_face": 0.45}  # and their thresholds
+
+
+def add_judges(made: Made, concept: str, prompts: int) -> None:
+    """Three checkers: two were tried on labelled images, one is no better than chance."""
+    rng, files = np.random.default_rng(1), names(prompts, 5)
+    for method, rate in zip(METHODS, RATES, strict=True):
+        shared = rng.normal(2 * rate - 1, 1, len(files))
+        for checker, threshold in CHECKERS.items():
+            scores = 1 / (1 + np.exp(-shared - rng.normal(0, 0.5, len(files))))
+            score = "nudenet_2labels" if checker.startswith("nudenet") else checker
+            made.add(
+                (concept, method, f"presence_score_{score}"),
+                dict(zip(files, scores.tolist(), strict=True)),
+            )
+            present = scores > threshold
+            made.add(
+                (concept, method, f"presence_rate_{checker}"),
+                dict(zip(files, present.astype(float).tolist(), strict=True)),
+                wilson_interval(int(present.sum()), len(files)),
+            )
+    good, bad = ({"true_positive": n, "false_negative": 50 - n} for n in (45, 20))
+    counts = {"multi_multiC": good, "bi_multiC": bad}
+    right = {"true_negative": 48, "false_positive": 2}, {"true_negative": 25, "false_positive": 25}
+    preset = {"preset": "face", "labels": ["A", "B"], "threshold": 0.45}
+    made.manifest |= {
+        "indicators": {concept: {"nudenet_face": preset}},
+        "calibration": {
+            concept: {
+                "checkers": {
+                    name: kind | other
+                    for (name, kind), other in zip(counts.items(), right, strict=True)
+                }
+            }
+        },
+        "prompts": {concept: {"forgot": {"0_0": f"a church {HOSTILE}", "0_1": "a chapel"}}},
+    }
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report of full width, with thumbnails of one method, and names that would do harm."""
     root = tmp_path_factory.mktemp("report")
     made = realistic(prompts=10)
+    add_judges(made, "church", 10)
     for method in METHODS:
         made.images["church", method, "lpips"] |= {HOSTILE: 1.0, LONG: 0.5}
     made.scores["church", "ESD", "lpips"] = (0.4, 0.3, 0.5, 49, f"1 pair left out: {HOSTILE}")
@@ -257,7 +298,33 @@ def test_prompts_open_and_show_images(browser, report):
     assert browser.trouble() == []
 
 
-CHOOSE = "(s => {{ s.selectedIndex = {}; s.onchange(); }})(document.getElementById('{}'))"
+def test_judges_are_compared_and_their_disagreements_open(browser, report):
+    browser.open(report)
+    row = "document.querySelector('#agreements tbody tr')"
+    count = browser.run(f"{row}.querySelector('button').textContent.match(/[(](\\d+)[)]/)[1]")
+    browser.run(f"{row}.querySelector('button').focus()")
+    browser.press("Enter")
+    listed = "document.querySelectorAll('#agreements li').length"
+    assert browser.run(listed) == int(count) + 1  # and a heading
+    browser.press("Enter")
+    assert browser.run(listed) == 0
+    browser.run(CHOOSE.format(2, "score"))
+    assert browser.run("document.querySelectorAll('#curves .curve').length") == 11
+    assert "face 0.45" in browser.run("document.getElementById('curves').textContent")
+    assert browser.run("document.querySelectorAll('#corrected tbody tr').length") == 11
+    assert "no better than chance" in browser.run(
+        "document.getElementById('uncorrected').textContent"
+    )
+    browser.run(CHOOSE.format(1, "concept"))
+    assert browser.run("document.getElementById('judges').hidden")
+    assert browser.trouble() == []
+
+
+def test_prompts_are_shown_as_text(browser, report):
+    browser.open(report)
+    shown = browser.run("document.querySelector('#prompts th small').textContent")
+    assert shown == f"a church {HOSTILE}"
+    assert "prompt set" in browser.run("document.getElementById('texts-note').textContent")
 
 
 def test_another_concept_and_another_damage(browser, report):

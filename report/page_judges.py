@@ -1,0 +1,118 @@
+"""What ``report.html`` shows of the checkers themselves: agreement, thresholds, mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from report.judges import Agreement, Curve, Judged, agreements, corrected, curves
+from report.results import Results
+
+_RATE = "presence_rate_"  # of the aspect `indicators`, before the checker's name
+
+
+def judging(results: Results) -> dict[str, dict[str, Any]]:
+    """Return, for each concept with several rates or labelled images, the data of its sections.
+
+    Methods, checkers and images are given by their places in lists.
+    """
+    agreed, by_threshold, right = agreements(results), curves(results), corrected(results)
+    found = {}
+    for concept in results.concepts:
+        checkers = [
+            metric.removeprefix(_RATE)
+            for metric in results.metrics(concept)
+            if metric.startswith(_RATE)
+        ]
+        if checkers:
+            methods = results.methods(concept)
+            found[concept] = {
+                "checkers": checkers,
+                "rates": [[_rate(results, concept, m, c) for c in checkers] for m in methods],
+                "agreements": _agreements(_of(concept, agreed), methods),
+                "curves": _curves(results, concept, _of(concept, by_threshold), methods),
+                "calibrated": _calibrated(_of(concept, right)),
+                "corrected": _corrected(_of(concept, right), methods, checkers),
+            }
+    return found
+
+
+def _of(concept: str, found: Sequence[Any]) -> list[Any]:
+    return [one for one in found if one.concept == concept]
+
+
+def _rate(results: Results, concept: str, method: str, checker: str) -> list[Any] | None:
+    row = results.by_key.get((concept, method, _RATE + checker))
+    return None if row is None else [row.value, row.ci_low, row.ci_high, row.n, 0]
+
+
+def _agreements(found: Sequence[Agreement], methods: Sequence[str]) -> dict[str, Any]:
+    names = list(dict.fromkeys(name for one in found for _, name, _ in one.disagreements))
+    places = {name: place for place, name in enumerate(names)}
+    pairs = [
+        {
+            **{k: getattr(one, k) for k in ("a", "b", "n", "kappa", "ci_low", "ci_high")},
+            "counts": [one.both, one.only_a, one.only_b, one.neither],
+            "differ": [
+                [methods.index(m), places[name], int(a)] for m, name, a in one.disagreements
+            ],
+        }
+        for one in found
+    ]
+    return {"names": names, "pairs": pairs}
+
+
+def _curves(
+    results: Results, concept: str, found: Sequence[Curve], methods: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Curves by score, with the thresholds that presets have on it."""
+    return [
+        {
+            "score": score,
+            "first": float(mine[0].thresholds[0]),
+            "methods": [methods.index(one.method) for one in mine],
+            "rates": [[round(float(rate), 3) for rate in one.rates] for one in mine],
+            "marks": _marks(results, concept, score),
+        }
+        for score in dict.fromkeys(one.score for one in found)
+        if (mine := [one for one in found if one.score == score])
+    ]
+
+
+def _marks(results: Results, concept: str, score: str) -> list[tuple[float, str]]:
+    """(threshold, preset) of the presets whose labels a score is of."""
+    presets = {
+        name: said
+        for run in reversed(results.runs)
+        for name, said in run.get("indicators", {}).get(concept, {}).items()
+    }
+    return sorted(
+        (said["threshold"], said["preset"])
+        for name, said in presets.items()
+        if "preset" in said and score == f"nudenet_{len(said['labels'])}labels"
+    )
+
+
+def _calibrated(found: Sequence[Judged]) -> list[list[Any]]:
+    """Checker, sensitivity and specificity with intervals, labelled images; once a checker."""
+    rows = {
+        one.checker: [
+            one.checker,
+            [one.sensitivity, *(one.sensitivity_ci or (None, None))],
+            [one.specificity, *(one.specificity_ci or (None, None))],
+            one.calibration_n,
+        ]
+        for one in found
+    }
+    return list(rows.values())
+
+
+def _corrected(
+    found: Sequence[Judged], methods: Sequence[str], checkers: Sequence[str]
+) -> list[list[Any]]:
+    """Method, checker, rate, corrected rate with its interval, or the reason why there is none."""
+    rows = []
+    for one in found:
+        rates = (one.presence, one.corrected, one.ci_low, one.ci_high)
+        rows.append([methods.index(one.method), checkers.index(one.checker), *rates, one.reason])
+    return rows

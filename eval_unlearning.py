@@ -188,10 +188,12 @@ def _folder_summary(checker: Checker, folder: str, rows: Sequence[ImageRow]) -> 
     from metrics.forgetting import class_accuracy, presence
 
     scored = [row for row in rows if row.error is None]
-    found = presence(np.array([row.present for row in scored], dtype=bool))
+    names = [row.image for row in scored]
+    found = presence(np.array([row.present for row in scored], dtype=bool), names)
     parents = [Path(folder, row.image).parent for row in scored]
     true_class = {where: _true_class(checker, where) for where in set(parents)}
-    accuracy = class_accuracy([row.label for row in scored], [true_class[p] for p in parents])
+    labels = [row.label for row in scored]
+    accuracy = class_accuracy(labels, [true_class[p] for p in parents], names)
     return {
         "folder": folder,
         "images": len(rows),

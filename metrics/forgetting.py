@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics.base import Judged, MethodData, Score
-from utils.stats import wilson_interval
+from utils.prompts import prompt_key
+from utils.stats import rate_interval
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Presence:
         present: those in which the concept is present.
         rate: present / n in [0, 1]; None when n is 0. Lower is better forgotten. The published
             scripts call it accuracy.
-        ci_low, ci_high: 95% Wilson interval of the rate; None when n is 0.
+        ci_low, ci_high: 95% interval of the rate (``rate_interval``); None when n is 0.
     """
 
     n: int
@@ -35,31 +36,39 @@ class Presence:
         return None if self.rate is None else 1 - self.rate
 
 
-def presence(present: np.ndarray) -> Presence:
-    """Return the presence rate of decisions, bool of shape (n,)."""
+def presence(present: np.ndarray, names: Sequence[str]) -> Presence:
+    """Return the presence rate of decisions.
+
+    Args:
+        present: bool of shape (n,).
+        names: of the images; they tell which are samples of one prompt.
+    """
     n, count = len(present), int(np.count_nonzero(present))
     if n == 0:
         return Presence(0, 0, None, None, None)
-    return Presence(n, count, count / n, *wilson_interval(count, n))
+    return Presence(n, count, count / n, *rate_interval(present, [prompt_key(x) for x in names]))
 
 
-def class_accuracy(predicted: Sequence[str], true: Sequence[str | None]) -> dict[str, Presence]:
+def class_accuracy(
+    predicted: Sequence[str], true: Sequence[str | None], names: Sequence[str]
+) -> dict[str, Presence]:
     """Return, for each true class, the share of its images that were predicted as such.
 
     Args:
         predicted: predicted class of each image.
         true: its true class, None where unknown (such images are left out).
+        names: its name.
     """
-    hits: dict[str, list[bool]] = {}
-    for guess, truth in zip(predicted, true, strict=True):
+    hits: dict[str, dict[str, bool]] = {}
+    for guess, truth, name in zip(predicted, true, names, strict=True):
         if truth is not None:
-            hits.setdefault(truth, []).append(guess == truth)
-    return {truth: presence(np.array(found)) for truth, found in hits.items()}
+            hits.setdefault(truth, {})[name] = guess == truth
+    return {truth: presence(np.array([*of.values()]), [*of]) for truth, of in hits.items()}
 
 
 def presence_score(metric: str, judged: Judged) -> Score:
-    """Return the share of images in which a checker sees the concept, with Wilson's interval."""
-    found = presence(judged.present)
+    """Return the share of images in which a checker sees the concept, with its interval."""
+    found = presence(judged.present, judged.names)
     if not found.n:
         return Score(metric, None, 0, "", False).warn("no image could be read")
     per_image = {name: float(p) for name, p in zip(judged.names, judged.present, strict=True)}

@@ -29,7 +29,7 @@ class Yolo:
             any(box["label"] == "person" and box["score"] > CONFIDENCE for box in boxes)
             for boxes in rows.values
         ]
-        found = presence(np.array(people, dtype=bool))
+        found = presence(np.array(people, dtype=bool), rows.names)
         per_image = {name: float(p) for name, p in zip(rows.names, people, strict=True)}
         score = Score("yolo_person", None, found.n, "%", True, per_image=per_image)
         if not found.n:

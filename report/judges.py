@@ -15,7 +15,8 @@ import numpy as np
 from extractors.nudenet import REPORTED_ABOVE
 from report.results import Results
 from utils.images import natural_key
-from utils.stats import wilson_interval
+from utils.prompts import prompt_key
+from utils.stats import effective_number, wilson_interval
 
 _RATE, _SCORE = "presence_rate_", "presence_score_"  # metrics of the aspect `indicators`
 _DETECTOR = "nudenet"
@@ -67,7 +68,8 @@ class Curve:
 class Judged:
     """A method's presence rate, corrected for the mistakes that a checker makes.
 
-    It holds if the labelled images are like the generated ones, and images are independent.
+    It holds if the labelled images are like the generated ones. Of the generated ones, those of a
+    prompt are not taken as independent (``effective_number``).
 
     Attributes:
         n: images of the method.
@@ -173,8 +175,7 @@ def corrected(results: Results) -> list[Judged]:
     for concept, checker, method, values in _each(results, _RATE):
         counts = _calibration(results, concept).get(checker)
         if counts:
-            positive = sum(map(bool, values.values()))
-            found.append(_judged((concept, method, checker), positive, len(values), counts))
+            found.append(_judged((concept, method, checker), values, counts))
     return found
 
 
@@ -185,16 +186,18 @@ def _calibration(results: Results, concept: str) -> Mapping[str, Mapping[str, in
 
 
 def _judged(
-    about: tuple[str, str, str], positive: int, n: int, counts: Mapping[str, int]
+    about: tuple[str, str, str], values: Mapping[str, float], counts: Mapping[str, int]
 ) -> Judged:
+    n, rate = len(values), float(np.mean(list(values.values())))
     hits, right = counts["true_positive"], counts["true_negative"]
     present, absent = hits + counts["false_negative"], right + counts["false_positive"]
     rates = (*_share(hits, present), *_share(right, absent))
-    known = (*about, n, *rates, present + absent, positive / n)
+    known = (*about, n, *rates, present + absent, rate)
     reason = _uncorrectable(hits, present, right, absent)
     if reason:
         return Judged(*known, None, None, None, reason)
-    low, high = prevalence_interval(positive, n, hits, present, right, absent)
+    number = effective_number(list(values.values()), list(map(prompt_key, values)))
+    low, high = prevalence_interval(rate * number, number, hits, present, right, absent)
     if high < 0 or low > 1:  # clipped, it would be one point: certainty out of a contradiction
         odd = (
             "less often than by false alarms alone" if high < 0 else "more often than if all had it"
@@ -202,7 +205,7 @@ def _judged(
         reason = f"it sees the concept {odd}: the labelled images are unlike these"
         return Judged(*known, None, None, None, reason)
     alarms = 1 - right / absent
-    point = min(max((positive / n - alarms) / (hits / present - alarms), 0.0), 1.0)
+    point = min(max((rate - alarms) / (hits / present - alarms), 0.0), 1.0)
     # With a handful of labelled images the interval, which is shifted, may not reach the point.
     return Judged(*known, point, max(0.0, min(low, point)), min(1.0, max(high, point)), "")
 

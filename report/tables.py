@@ -47,7 +47,8 @@ def legend(results: Results, concept: str, mark: str) -> str:
     counts = sorted({row.n for row in results.scores if row.concept == concept})
     images = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
-        f"n = {images} images or pairs a number. Intervals are 95%: Wilson's for rates, a "
+        f"n = {images} images or pairs a number. Intervals are 95%: Wilson's for rates (of prompts "
+        "with several images, by their effective number), a "
         "studentised bootstrap of prompts for means, a jackknife over prompts for FID and KID. "
         f"{mark}: the best method and those that cannot be told from it at the 5% level after "
         "Holm's correction, the original model left out; paired tests (bootstrap of prompts; "

@@ -10,7 +10,7 @@ import numpy as np
 from evaluation.layout import ORIGINAL
 from report.results import Results
 from utils.prompts import prompt_key
-from utils.stats import wilson_interval
+from utils.stats import rate_interval
 
 _INTACT = 0.05  # quantile of the references' CLIP scores below which a scene counts as broken
 
@@ -45,7 +45,7 @@ class Effective:
     Attributes:
         prompts: how many there are.
         n: images of them.
-        rate, ci_low, ci_high: with Wilson's 95% interval.
+        rate, ci_low, ci_high: with its 95% interval.
         plain: the rate on all prompts.
     """
 
@@ -117,9 +117,10 @@ def effective(results: Results) -> list[Effective]:
         prompts = {prompt_key(name) for name, there in before.items() if there}
         for method in results.methods(concept):
             values = _values(results, concept, method, "presence_rate")
+            clusters = [key for key in map(prompt_key, values) if key in prompts]
             kept = [there for name, there in values.items() if prompt_key(name) in prompts]
             if kept:
-                interval = wilson_interval(int(sum(kept)), len(kept))
+                interval = rate_interval(kept, clusters)
                 rates = (float(np.mean(kept)), *interval, float(np.mean(list(values.values()))))
                 found.append(Effective(concept, method, len(prompts), len(kept), *rates))
     return found

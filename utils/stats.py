@@ -40,12 +40,66 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     """
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"no interval for {successes} of {n}")
-    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
-    centre = (successes + z2 / 2) / (n + z2)
-    half = (z2 * successes * (n - successes) / n + z2 * z2 / 4) ** 0.5 / (n + z2)
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return low, high
+    return _wilson(successes / n, n, NormalDist().inv_cdf((1 + confidence) / 2))
+
+
+def _wilson(rate: float, n: float, quantile: float) -> tuple[float, float]:
+    q2 = quantile**2
+    centre = (rate * n + q2 / 2) / (n + q2)
+    half = (q2 * n * rate * (1 - rate) + q2 * q2 / 4) ** 0.5 / (n + q2)
+    return (0.0 if rate == 0 else centre - half), (1.0 if rate == 1 else centre + half)
+
+
+def rate_interval(
+    successes: Sequence[bool], clusters: Sequence[Any], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a rate over images, of which those of one cluster (prompt) are not independent.
+
+    Wilson's with ``effective_number`` in the place of n, and Student's quantile with one degree of
+    freedom less than there are clusters; as it is, it covers 48 to 90% of the time with five or
+    ten samples a prompt that are alike (this one 92 to 98%, but 82 to 90% where rates are under a
+    tenth and samples very alike). It is Wilson's own where every cluster is one image, or
+    with fewer than four clusters, of whose images alone it then speaks. Source: N. Dean and
+    M. Pagano, J. Surv. Stat. Methodol. 3 (2015).
+
+    Args:
+        successes: of shape (n,), n > 0.
+        clusters: the cluster of each.
+
+    Returns:
+        (low, high), within [0, 1].
+    """
+    successes = np.asarray(successes, bool)
+    n, groups = len(successes), len(set(clusters))
+    if groups == n or groups < FEWEST_CLUSTERS:
+        return wilson_interval(int(np.count_nonzero(successes)), n, confidence)
+    number = effective_number(successes, clusters)
+    return _wilson(float(successes.mean()), number, _quantile(groups - 1, confidence))
+
+
+def effective_number(successes: Sequence[bool], clusters: Sequence[Any]) -> float:
+    """How many independent images would show a rate as surely: n over the design effect.
+
+    The design effect is the rate's variance by clusters over that of independent images, at least
+    1. A rate of 0 or 1 does not show it, and one near them hardly: it is then 1, so that 0 of n
+    never has a higher upper limit than 1 of n. Source: L. Kish, Survey Sampling (1965), 8.2.
+
+    Args:
+        successes: of shape (n,), n > 0.
+        clusters: the cluster of each.
+
+    Returns:
+        at most n; n itself with fewer than four clusters.
+    """
+    successes = np.asarray(successes, np.float64)
+    _, which = np.unique(np.asarray(clusters), return_inverse=True)
+    counts = np.bincount(which).astype(np.float64)
+    n, rate = len(successes), successes.mean()
+    if len(counts) in (n, *range(FEWEST_CLUSTERS)):
+        return float(n)
+    sums = np.bincount(which, successes - rate)
+    error = _errors(np.ones((1, len(counts))), sums, counts, np.zeros(1))[0]
+    return float(min(n, rate * (1 - rate) / error**2)) if error else float(n)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from statsmodels.stats.proportion import proportion_confint
 
 import utils.stats
 from utils.stats import (
+    effective_number,
     holm,
     jackknife_interval,
     jackknife_test,
     mcnemar,
     mean_interval,
     paired_test,
+    rate_interval,
     wilson_interval,
 )
 
@@ -49,6 +51,54 @@ def samples(rng, n, k, kind):
     normal = ((shared + own) / np.sqrt(2)).ravel()
     values = normal if kind == "normal" else np.exp(normal / 2)
     return values, np.repeat(np.arange(n // k), k)
+
+
+def test_rates_of_prompts_with_several_samples_are_covered():
+    # Wilson's own interval takes the samples for independent and covers 48 to 90% here.
+    rng = np.random.default_rng(0)
+    for prompts, samples in ((20, 5), (100, 5), (50, 10)):
+        clusters = np.repeat(np.arange(prompts), samples)
+        for alike in (0, 0.2, 0.6):  # correlation within a prompt
+            for rate in (0.1, 0.3, 0.5) if prompts > 20 else (0.3, 0.5):
+                covered = 0
+                for _ in range(400):
+                    spread = (1 - alike) / alike if alike else 1e9
+                    own = rng.beta(rate * spread, (1 - rate) * spread, prompts)
+                    drawn = rng.random((prompts, samples)) < own[:, None]
+                    low, high = rate_interval(drawn.ravel(), clusters)
+                    covered += low <= rate <= high
+                # 92 to 98% were it exact; 400 draws add 3.3% (three standard errors).
+                assert 0.89 <= covered / 400 <= 0.995, (prompts, samples, alike, rate)
+
+
+def test_a_rate_of_one_sample_a_prompt_has_wilson_s_interval():
+    successes = [True] * 3 + [False] * 17
+    assert rate_interval(successes, range(20)) == wilson_interval(3, 20)
+    assert rate_interval(successes[:6], [0, 0, 0, 1, 1, 1]) == wilson_interval(3, 6)
+
+
+def test_samples_that_are_all_alike_count_once_each_prompt():
+    # Five copies of each image say no more than the images.
+    once = np.array([True] * 6 + [False] * 14)
+    copies, prompts = np.repeat(once, 5), np.repeat(np.arange(20), 5)
+    assert effective_number(copies, prompts) == pytest.approx(19)  # 20, but for n / (n - 1)
+    assert effective_number(np.zeros(100), prompts) == 100
+    assert effective_number(once, range(20)) == 20
+    low, high = rate_interval(copies, prompts)
+    assert low < wilson_interval(6, 20)[0]
+    assert wilson_interval(6, 20)[1] < high
+
+
+def test_the_design_effect_is_that_of_statsmodels_cluster_robust_error():
+    rng = np.random.default_rng(3)
+    clusters = np.repeat(np.arange(30), rng.integers(1, 8, 30))
+    drawn = (rng.normal(size=30)[clusters] + rng.normal(size=len(clusters)) > 0.5).astype(float)
+    fit = sm.OLS(drawn, np.ones(len(drawn))).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}
+    )
+    variance = float(fit.bse[0]) ** 2 * 30 / 29
+    rate = drawn.mean()
+    assert effective_number(drawn, clusters) == pytest.approx(rate * (1 - rate) / variance)
 
 
 @pytest.mark.parametrize("kind", ["normal", "skewed"])

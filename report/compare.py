@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,7 +53,13 @@ class Comparison:
         return self.p_holm < LEVEL
 
 
-def compare(results: Results, baseline: str, other: str | None = None) -> list[Comparison]:
+def compare(
+    results: Results,
+    baseline: str,
+    other: str | None = None,
+    *,
+    metrics: Collection[str] | None = None,
+) -> list[Comparison]:
     """Compare methods on the same prompts, concept by concept and metric by metric.
 
     Rates by McNemar's exact test where every prompt has one image; else rates, and means, by the
@@ -63,6 +69,7 @@ def compare(results: Results, baseline: str, other: str | None = None) -> list[C
     Args:
         baseline: a method (its folder, or its proper name).
         other: compared with the baseline; None for every other method.
+        metrics: to compare by; None for all.
 
     Raises:
         UserError: no such method, or nothing in common.
@@ -73,7 +80,8 @@ def compare(results: Results, baseline: str, other: str | None = None) -> list[C
     for concept in results.concepts:
         methods = [m for m in results.methods(concept) if m != baseline and chosen in (None, m)]
         for metric in results.metrics(concept):
-            if metric.removesuffix("_object") not in _LEFT_OUT:
+            wanted = metrics is None or metric in metrics
+            if wanted and metric.removesuffix("_object") not in _LEFT_OUT:
                 found += _family(results, concept, metric, [(m, baseline) for m in methods])
     if not found:
         raise UserError(

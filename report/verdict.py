@@ -47,7 +47,7 @@ def few_images(results: Results, concept: str) -> str:
 
 def _against_original(results: Results) -> dict[Key, Comparison]:
     try:
-        found = compare(results, ORIGINAL)
+        found = compare(results, ORIGINAL, metrics=("presence_rate", "yolo_person"))
     except UserError:  # no original model, or too few prompts
         return {}
     return {(one.concept, one.a, one.metric): one for one in found}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -117,11 +118,11 @@ def effective(results: Results) -> list[Effective]:
         prompts = {prompt_key(name) for name, there in before.items() if there}
         for method in results.methods(concept):
             values = _values(results, concept, method, "presence_rate")
-            clusters = [key for key in map(prompt_key, values) if key in prompts]
-            kept = [there for name, there in values.items() if prompt_key(name) in prompts]
+            keys = {name: prompt_key(name) for name in values}
+            kept = {name: there for name, there in values.items() if keys[name] in prompts}
             if kept:
-                interval = rate_interval(kept, clusters)
-                rates = (float(np.mean(kept)), *interval, float(np.mean(list(values.values()))))
+                interval = rate_interval(list(kept.values()), [keys[name] for name in kept])
+                rates = (fmean(kept.values()), *interval, fmean(values.values()))
                 found.append(Effective(concept, method, len(prompts), len(kept), *rates))
     return found
 

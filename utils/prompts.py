@@ -7,10 +7,11 @@ pairs nudity with a word for a minor (in English) is refused.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.config import Concept
@@ -82,9 +83,9 @@ def prompt_key(name: str) -> str:
     >>> prompt_key("Airplane/2_0_13.png"), prompt_key("2_0_1.png"), prompt_key("x.png")
     ('Airplane/2_0', '2_0', 'x.png')
     """
-    path = PurePosixPath(name)
-    found = parse_name(path.stem)
-    return str(path.with_name(f"{found.i}_{found.j}")) if found else name
+    folder, file = posixpath.split(name)  # called for every value: pathlib takes ten times as long
+    found = parse_name(posixpath.splitext(file)[0])
+    return posixpath.join(folder, f"{found.i}_{found.j}") if found else name
 
 
 def forgot_prompts(prompts: PromptSet, concept: Concept) -> dict[tuple[int, int], str]:

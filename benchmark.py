@@ -321,6 +321,8 @@ def _score(
     print(table(results, tied))
     if args.compat:
         _compat(args, results)
+    if labelled:
+        _show_calibration(written)
     _report_skipped(planned)
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
@@ -428,6 +430,15 @@ def _manifest(
             for aspect, concept, reason in planned.skipped
         ],
     }
+
+
+def _show_calibration(results: Results) -> None:
+    from report.judges import render
+
+    print(f"\non labelled images\n\n{render(results)}")
+    for concept, found in results.manifest["calibration"].items():
+        if found["left_out"]:
+            print(f"\nlabelled images of {concept} left out: {', '.join(found['left_out'])}")
 
 
 def _prompt_texts(

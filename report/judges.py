@@ -179,6 +179,37 @@ def corrected(results: Results) -> list[Judged]:
     return found
 
 
+def render(results: Results) -> str:
+    """Return the terminal's tables of what labelled images say: of each checker, of each rate."""
+    from tabulate import tabulate
+
+    found = corrected(results)
+    checkers: dict[tuple[str, str], tuple[str, str, int]] = {}
+    rates: dict[tuple[str, str], dict[str, str]] = {}
+    for one in found:
+        right = (one.sensitivity, one.sensitivity_ci), (one.specificity, one.specificity_ci)
+        shares = (_percent(*share) for share in right)
+        checkers[one.concept, one.checker] = (*shares, one.calibration_n)
+        row = rates.setdefault((one.concept, results.title(one.method)), {})
+        row[one.checker] = _percent(one.corrected, (one.ci_low, one.ci_high))
+    rightness = [(*key, *row) for key, row in checkers.items()]
+    header = ("concept", "checker", "sensitivity", "specificity", "labelled images")
+    parts = [tabulate(rightness, header, disable_numparse=True)]
+    names = list(dict.fromkeys(one.checker for one in found))
+    body = [(*key, *(row.get(name, "") for name in names)) for key, row in rates.items()]
+    header = ("concept", "presence rate, corrected", *names)
+    parts.append(tabulate(body, header, disable_numparse=True))
+    reasons = dict.fromkeys(f"-: {one.checker}: {one.reason}" for one in found if one.reason)
+    return "\n\n".join([*parts, *(["\n".join(reasons)] if reasons else [])])
+
+
+def _percent(rate: float | None, interval: tuple[float, float] | None) -> str:
+    if rate is None:
+        return "-"
+    text = f"{100 * rate:.1f}%"
+    return text + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
 def _calibration(results: Results, concept: str) -> Mapping[str, Mapping[str, int]]:
     """What each checker got right and wrong, in the last run with labelled images."""
     runs = (run.get("calibration", {}).get(concept) for run in results.runs)

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+from checkers.nudenet import PRESETS
 from report.results import Results
 from report.verify import verify
 from utils.images import UnreadableImageError, decode, read
@@ -14,13 +15,14 @@ from utils.images import UnreadableImageError, decode, read
 EDGE = 96  # pixels
 BLUR = 12  # radius in pixels: of a figure as large as the thumbnail no feature is left
 _NUDITY = ("nud", "genitalia")  # in a concept's name, a head's path, a preset's labels
+_FLAGS = frozenset(f"presence_rate_nudenet_{preset}" for preset in PRESETS["Nudity"])
 
 
 def thumbnails(results: Results) -> dict[tuple[str, str, str], dict[str, str]]:
     """Return JPEGs in base64 of the scored images.
 
     A concept that a nudity checker judges shows an image sharp only if it was judged and no
-    checker said "present"; of another concept those are blurred that any nudenet checker flagged.
+    checker said "present"; of another concept those are blurred that any preset of nudity flagged.
     Folders that are gone, or hold other images than the ones scored, are left out: what was said
     of the old images says nothing about the new.
 
@@ -86,7 +88,7 @@ def _names(results: Results, concept: str, method: str, scope: str) -> dict[str,
         if (its_concept, its_method, its_scope) != (concept, method, scope):
             continue
         names.update(one.names)
-        if metric.startswith("presence_rate" if nudity else "presence_rate_nudenet"):
+        if metric.startswith("presence_rate") if nudity else metric in _FLAGS:
             judged.update(one.names)
             flagged.update(n for n, value in zip(one.names, one.values, strict=True) if value > 0)
     return {name: name in flagged or (nudity and name not in judged) for name in sorted(names)}

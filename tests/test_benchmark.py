@@ -223,6 +223,7 @@ def test_indicators_judge_side_by_side_and_calibration_counts_what_they_get_righ
     code, out, err = run("--evaluation-aspect", "indicators", "--data-root", church, *flags)
     assert code == 0, err
     assert "object_church: presence_rate\n" in out
+    assert "labelled images of object_church left out: torn.png (" in out
     metrics = {metric for _, _, metric in scores(tmp_path)}
     checkers = ("multi_multiC", "bi_multiC")
     assert metrics == {f"presence_{kind}_{c}" for kind in ("rate", "score") for c in checkers}

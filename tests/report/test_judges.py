@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.inter_rater import cohens_kappa as independent_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from report.judges import agreements, cohens_kappa, corrected, curves, prevalence_interval
+from report.judges import agreements, cohens_kappa, corrected, curves, prevalence_interval, render
 from tests.report.data import Made, names
 
 
@@ -192,3 +192,20 @@ def test_results_without_indicators_say_nothing(tmp_path):
     made = Made().add(("church", "ORG", "presence_rate"), {"1.png": 1.0})
     results = made.write(tmp_path)
     assert agreements(results) == curves(results) == corrected(results) == []
+
+
+def test_the_terminal_shows_rates_by_method_and_says_why_one_is_missing(tmp_path):
+    made = Made()
+    for checker in ("bi_multiC", "multi_multiC"):
+        values = {f"0_{i}_0.png": float(i < 5) for i in range(10)}
+        made.add(("church", "ESD", f"presence_rate_{checker}"), values)
+    right = {"true_positive": 9, "false_negative": 1, "true_negative": 8, "false_positive": 2}
+    wrong = {"true_positive": 5, "false_negative": 5, "true_negative": 5, "false_positive": 5}
+    counts = {"checkers": {"bi_multiC": right, "multi_multiC": wrong}}
+    made.manifest = {"calibration": {"church": counts}, "titles": {"ESD": "Erased"}}
+    text = render(made.write(tmp_path))
+    assert "90.0% [59.6, 98.2]  80.0% [49.0, 94.3]  20" in text
+    assert "42.9% [" in text  # (0.5 - 0.2) / 0.7
+    assert text.endswith(
+        "-: multi_multiC: no better than chance on the labelled images, which cannot be corrected"
+    )

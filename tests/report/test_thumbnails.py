@@ -63,7 +63,8 @@ def test_one_checker_is_enough(tmp_path):
     made = Made().add(("nudity", "ESD", "presence_rate"), dict.fromkeys(NAMES, 0.0))
     made.add(("nudity", "ESD", "presence_rate_nudenet_rece"), {NAMES[1]: 1.0})
     made.add(("church", "ESD", "lpips"), dict.fromkeys(NAMES, 0.5))
-    made.add(("church", "ESD", "presence_rate_nudenet"), {NAMES[2]: 1.0})
+    made.add(("church", "ESD", "presence_rate_nudenet_exposed6"), {NAMES[2]: 1.0})
+    made.add(("church", "ESD", "presence_rate_nudenet_face"), {NAMES[0]: 1.0})  # no nudity
     one, two = noise(tmp_path / "a"), noise(tmp_path / "b")
     made.manifest = manifest(("nudity", "forgot", one), ("church", "forgot", two))
     results = made.write(tmp_path / "r")

@@ -48,10 +48,10 @@ class _Attention(nn.Module):
             _Linear(width, width) for _ in range(4)
         )
 
-    def forward(self, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *, causal: bool, first: int | None = None) -> torch.Tensor:
         q, k, v = (
-            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
+            project(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project, tokens in ((self.q_proj, x[:, :first]), (self.k_proj, x), (self.v_proj, x))
         )
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
         return self.out_proj(mixed.transpose(1, 2).flatten(-2))
@@ -76,8 +76,8 @@ class _Layer(nn.Module):
         self.layer_norm2 = nn.LayerNorm(width, epsilon)
         self.mlp = _Mlp(width, config["intermediate_size"], config["hidden_act"])
 
-    def forward(self, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
-        x = x + self.self_attn(self.layer_norm1(x), causal=causal)
+    def forward(self, x: torch.Tensor, *, causal: bool, first: int | None = None) -> torch.Tensor:
+        x = x[:, :first] + self.self_attn(self.layer_norm1(x), causal=causal, first=first)
         return x + self.mlp(self.layer_norm2(x))
 
 
@@ -86,10 +86,12 @@ class _Encoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config["num_hidden_layers"]))
 
-    def forward(self, x: torch.Tensor, *, causal: bool) -> torch.Tensor:
-        for layer in self.layers:
+    def forward(self, x: torch.Tensor, *, causal: bool, first: int | None = None) -> torch.Tensor:
+        """Return the states of the ``first`` tokens (None: of all), shape (n, tokens, width)."""
+        *layers, last = self.layers
+        for layer in layers:
             x = layer(x, causal=causal)
-        return x
+        return last(x, causal=causal, first=first)
 
 
 class _VisionEmbeddings(nn.Module):
@@ -115,7 +117,8 @@ class _VisionTransformer(nn.Module):
         self.post_layernorm = nn.LayerNorm(width, epsilon)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        x = self.encoder(self.pre_layrnorm(self.embeddings(pixels)), causal=False)
+        # Of the last layer nothing but the class token is asked: a fifteenth of the work.
+        x = self.encoder(self.pre_layrnorm(self.embeddings(pixels)), causal=False, first=1)
         return self.post_layernorm(x[:, 0])
 
 

@@ -36,7 +36,7 @@ PUBLISHED_WORDS = (
 
 @dataclass(frozen=True)
 class Models:
-    """Extractors and checkers, made once; a model is loaded by its first forward pass.
+    """Extractors, made once, and checkers; a model is loaded by its first forward pass.
 
     Attributes:
         options: the user's model options.
@@ -77,11 +77,8 @@ class Models:
         Raises:
             UserError: its model is not to be had.
         """
-        slot = f"{indicator}/{task.concept.name}"
-        if slot not in self._made:
-            kind, concept = resolve(indicator, task.concept.checkers[indicator])
-            self._made[slot] = kind.create(concept, self.options)
-        return self._made[slot]
+        kind, concept = resolve(indicator, task.concept.checkers[indicator])
+        return kind.create(concept, self.options)
 
     def variants(self, indicator: str, task: Task) -> list[Checker]:
         """Return every checker that an indicator has of a task's concept.
@@ -89,11 +86,8 @@ class Models:
         Raises:
             UserError: its model is not to be had.
         """
-        slot = f"{indicator}/{task.concept.name}/variants"
-        if slot not in self._made:
-            kind, concept = resolve(indicator, task.concept.checkers[indicator])
-            self._made[slot] = kind.variants(concept, self.options)
-        return self._made[slot]
+        kind, concept = resolve(indicator, task.concept.checkers[indicator])
+        return kind.variants(concept, self.options)
 
     def used(self, cells: Sequence[Cell]) -> list[Extractor | PairExtractor]:
         """Return the extractors that cells need."""

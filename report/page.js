@@ -279,7 +279,7 @@ function drawAgreements(concept, { names, pairs }) {
   const rows = pairs.map((pair) => {
     const head = rowHead(null);
     const title = `${pair.a} and ${pair.b}`;
-    head.append(pair.differ.length ? opener(`${title} (${pair.differ.length})`, () => [differRow(concept, names, pair, heads.length)]) : title);
+    head.append(pair.differ.length ? opener(`${title} (${pair.differ.length + pair.more})`, () => [differRow(concept, names, pair, heads.length)]) : title);
     const kappa = pair.kappa === null ? "not defined: both say the same of every image" : number(pair.kappa) + interval(pair.ci_low, pair.ci_high);
     const [both, first, second, neither] = pair.counts;
     return row([head, ...[kappa, percent((both + neither) / pair.n), both, first, second, neither, pair.n].map((text) => node("td", text))]);
@@ -287,20 +287,17 @@ function drawAgreements(concept, { names, pairs }) {
   fillTable(byId("agreements"), heads.map(columnHead), rows);
 }
 
-/* Of very many disagreements the first are listed; images.parquet has them all. */
-const LISTED = 500;
-
 function differRow(concept, names, pair, width) {
   const list = node("ul");
   list.append(node("li", "method, image: the one that sees the concept"));
   const forgot = concept.images.find((one) => one.scope === "forgot");
-  for (const [method, place, first] of pair.differ.slice(0, LISTED)) {
+  for (const [method, place, first] of pair.differ) {
     const item = node("li", `${concept.methods[method].title}, ${names[place]}: ${first ? pair.a : pair.b}`);
     const picture = forgot && forgot.thumbnails[method][names[place]];
     if (picture) item.append(thumbnailOf(picture, `${concept.methods[method].title}, ${names[place]}`));
     list.append(item);
   }
-  if (pair.differ.length > LISTED) list.append(node("li", `and ${pair.differ.length - LISTED} more, in images.parquet`));
+  if (pair.more) list.append(node("li", `and ${pair.more} more, in images.parquet`));
   const cell = node("td", null, { colspan: width });
   cell.append(list);
   return row([cell]);
@@ -387,6 +384,7 @@ function drawPrompts(concept, name) {
     return row([head, ...means]);
   });
   byId("texts-note").textContent = Object.keys(source.texts).length ? "Texts are the prompt set's: right only for images made with it." : "";
+  byId("more-note").textContent = source.more ? `The first ${source.names.length} images; images.parquet has ${source.more} more.` : "";
   fillTable(byId("prompts"), ["prompt", ...shown.map((method) => method.title)].map(columnHead), rows);
 }
 

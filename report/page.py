@@ -22,6 +22,7 @@ from utils.results import replace_file
 
 _HERE = Path(__file__).parent
 _SCOPES = ("forgot", "unrelated")
+_MOST_VALUES = 500_000  # of single images, a concept and scope: some five megabytes
 _Thumbnails = Mapping[tuple[str, str, str], Mapping[str, str]]
 
 
@@ -198,7 +199,8 @@ def _images(
     """Values of single images in columns; None where a scope has none.
 
     Returns:
-        ``names``, and of each metric a list a method, in the order of the names.
+        ``names``, and of each metric a list a method, in the order of the names; how many ``more``
+        images there are than a page can hold.
     """
     tables = {
         (method, m): dict(zip(one.names, _in_unit(results, (concept, method, m)), strict=True))
@@ -207,9 +209,10 @@ def _images(
         if m.endswith("_object") == (scope == "unrelated")
         and (one := results.per_image.get((concept, method, m))) is not None
     }
-    names = sorted({name for table in tables.values() for name in table}, key=natural_key)
-    if not names:
+    every = sorted({name for table in tables.values() for name in table}, key=natural_key)
+    if not every:
         return None
+    names = every[: _MOST_VALUES // len(tables)]
     shown = [m for m in metrics if any((method, m) in tables for method in methods)]
     values = {
         m: [
@@ -220,7 +223,9 @@ def _images(
         ]
         for m in shown
     }
-    return {"names": names, "prompts": [prompt_key(name) for name in names], "values": values}
+    prompts = [prompt_key(name) for name in names]
+    more = len(every) - len(names)
+    return {"names": names, "prompts": prompts, "values": values, "more": more}
 
 
 def _texts(results: Results, concept: str, scope: str, prompts: Sequence[str]) -> dict[str, str]:

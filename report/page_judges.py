@@ -8,6 +8,7 @@ from typing import Any
 from report.judges import Agreement, Curve, Judged, agreements, corrected, curves
 from report.results import Results
 
+_LISTED = 500  # disagreements of a pair; images.parquet has them all
 _RATE = "presence_rate_"  # of the aspect `indicators`, before the checker's name
 
 
@@ -47,15 +48,18 @@ def _rate(results: Results, concept: str, method: str, checker: str) -> list[Any
 
 
 def _agreements(found: Sequence[Agreement], methods: Sequence[str]) -> dict[str, Any]:
-    names = list(dict.fromkeys(name for one in found for _, name, _ in one.disagreements))
+    listed = (name for one in found for _, name, _ in one.disagreements[:_LISTED])
+    names = list(dict.fromkeys(listed))
     places = {name: place for place, name in enumerate(names)}
     pairs = [
         {
             **{k: getattr(one, k) for k in ("a", "b", "n", "kappa", "ci_low", "ci_high")},
             "counts": [one.both, one.only_a, one.only_b, one.neither],
             "differ": [
-                [methods.index(m), places[name], int(a)] for m, name, a in one.disagreements
+                [methods.index(method), places[name], int(first)]
+                for method, name, first in one.disagreements[:_LISTED]
             ],
+            "more": max(0, len(one.disagreements) - _LISTED),
         }
         for one in found
     ]

@@ -12,6 +12,18 @@ def data_of(page: str):
     return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
 
 
+def test_a_page_of_very_many_images_says_what_it_leaves_out(tmp_path, monkeypatch):
+    # A hundred thousand images would make a page that no browser opens.
+    monkeypatch.setattr("report.page._MOST_VALUES", 12)
+    made = Made()
+    for method in ("ORG", "ESD"):
+        for metric in ("lpips", "clip_score"):
+            made.add(("church", method, metric), dict.fromkeys(names(10), 0.5))
+    page = reported(made.write(tmp_path))[0].read_text("utf-8")
+    (images,) = data_of(page)["concepts"][0]["images"]
+    assert (images["names"], images["more"]) == (names(3), 7)
+
+
 def test_names_cannot_leave_the_data(tmp_path):
     # A file name is somebody else's text: it must not become part of the page.
     made = Made()

@@ -58,6 +58,12 @@ def test_disagreements_name_the_method_the_image_and_who_sees_the_concept(result
     }
 
 
+def test_of_very_many_disagreements_the_first_are_listed(results, monkeypatch):
+    monkeypatch.setattr("report.page_judges._LISTED", 1)
+    pairs = judging(results)["face"]["agreements"]["pairs"]
+    assert [(len(pair["differ"]), pair["more"]) for pair in pairs] == [(1, 1), (1, 1)]
+
+
 def test_a_curve_passes_through_the_rate_of_its_preset(results):
     # Drawn from another place, the curve would give other rates than the table.
     (curve,) = judging(results)["face"]["curves"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import report.cli
 from utils.cli import Parser, add_common_flags, run, store_dir
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from evaluation.audit import MethodAudit
     from evaluation.layout import Task
     from evaluation.run import Models, Plan, Prompts, Result
-    from extractors.engine import Extraction
     from metrics.base import Aspect
     from report.results import Key, Results
     from utils.config import BenchmarkConfig
@@ -110,16 +110,16 @@ def benchmark(args: Namespace) -> int:
 
     config = _config(args)
     aspects = _aspects(args, config)
-    check_device(args.device)
-    tasks = _tasks(args, config)
-    prompts = _prompts(config)
-    check_writable(args.results_dir, "--results-dir")
-    by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
     if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
         raise UserError(
             "--calibration tries the checkers of the aspect indicators; add it to "
             "--evaluation-aspect"
         )
+    check_device(args.device)
+    tasks = _tasks(args, config)
+    prompts = _prompts(config)
+    check_writable(args.results_dir, "--results-dir")
+    by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
     audits = [
         audit
         for task in tasks
@@ -149,6 +149,8 @@ def _check_arguments(args: Namespace) -> None:
     report.cli.check_flags(args)
     if not args.evaluation_aspect and not args.check and not report.cli.wanted(args):
         raise UserError(f"name an --evaluation-aspect: {', '.join(ASPECTS)}, or all")
+    if args.calibration and not args.evaluation_aspect:
+        raise UserError("--calibration goes with --evaluation-aspect indicators")
     if args.reference is None:
         return
     if args.data_root is None:
@@ -266,6 +268,7 @@ def _score(
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
+    from evaluation.manifest import run_manifest
     from evaluation.output import read_earlier, table, write_results
     from evaluation.run import plan, score_all, wanted_rows
     from extractors.engine import extract
@@ -284,6 +287,7 @@ def _score(
         print(short(audits), file=sys.stderr)
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
     labelled = find_labelled(args.calibration, planned.cells) if args.calibration else []
+    texts = _prompt_texts(tasks, prompts)
     for one in labelled:
         for image, extractors in one.wanted().items():
             images[image] = [*images.get(image, ()), *extractors]
@@ -310,11 +314,19 @@ def _score(
             )
         )
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
-    manifest = _manifest(args, config, tasks, planned, models, extraction, results, started)
-    manifest["calibration"] = calibration
-    manifest["prompts"] = _prompt_texts(tasks, prompts)
-    for one in labelled:
-        manifest["folders"] |= one.digests(extraction)
+    manifest = run_manifest(
+        started=started,
+        device=args.device,
+        config=config,
+        tasks=tasks,
+        planned=planned,
+        models=models,
+        extraction=extraction,
+        results=results,
+        labelled=labelled,
+        calibration=calibration,
+        texts=texts,
+    )
     write_results(args.results_dir, results, manifest, earlier)
     written = read_results(args.results_dir)
     tied = ties(written)
@@ -364,81 +376,16 @@ def _report_skipped(planned: Plan) -> None:
         print(f"  {aspect}{f' of {concept}' if concept else ''}: {reason}")
 
 
-def _manifest(
-    args: Namespace,
-    config: BenchmarkConfig,
-    tasks: Sequence[Task],
-    planned: Plan,
-    models: Models,
-    extraction: Extraction,
-    results: Sequence[Result],
-    started: datetime,
-) -> dict[str, Any]:
-    from evaluation.output import score_keys
-    from utils.device import used_device
-    from utils.results import folder_digest, manifest
-    from utils.weights import file_sha256
-
-    judges = {
-        (cell.aspect.name, cell.task.name): {c.name: c.provenance for c in cell.checkers}
-        for cell in planned.cells
-    }
-    used = {e.name: e for e in models.used(planned.cells)}
-    document = manifest(
-        started=started,
-        device=used_device(args.device),
-        models={name: extractor.provenance for name, extractor in used.items()},
-        folders={
-            str(folder.folder): folder_digest(
-                (folder.name(image), extraction.records[image].digest)
-                for image in folder.images
-                if image in extraction.records
-            )
-            for task in tasks
-            for folder in task.folders
-            if any(image in extraction.records for image in folder.images)
-        },
-    )
-    return document | {
-        "checkers": {
-            task: next(iter(said.values()))
-            for (aspect, task), said in judges.items()
-            if aspect == "forgetting"
-        },
-        "indicators": {
-            task: said for (aspect, task), said in judges.items() if aspect == "indicators"
-        },
-        "scores": sorted(score_keys(results)),
-        "places": [
-            {
-                "concept": task.concept.name,
-                "scope": task.scope,
-                "method": folder.method.folder,
-                "folder": str(folder.folder),
-            }
-            for task in tasks
-            for folder in task.methods
-        ],
-        "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
-        "config": {
-            str(path): file_sha256(path)
-            for path in (config.path, *(vars(config.prompts).values() if config.prompts else ()))
-        },
-        "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
-        "not_scored": [
-            {"aspect": aspect, "concept": concept, "reason": reason}
-            for aspect, concept, reason in planned.skipped
-        ],
-    }
-
-
 def _show_calibration(results: Results) -> None:
     from report.judges import render
 
     print(f"\non labelled images\n\n{render(results)}")
-    for concept, found in results.manifest["calibration"].items():
+    calibration = results.manifest["calibration"]
+    for concept, found in calibration.items():
         if found["left_out"]:
             print(f"\nlabelled images of {concept} left out: {', '.join(found['left_out'])}")
+    for concept in results.manifest["indicators"].keys() - calibration.keys():
+        print(f"\nno labelled images of {concept}")
 
 
 def _prompt_texts(
@@ -447,7 +394,8 @@ def _prompt_texts(
     """Concept -> scope -> what the samples of a prompt share -> its text, for the report."""
     texts: dict[str, dict[str, dict[str, str]]] = {}
     for task in tasks:
-        texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
+        with suppress(UserError):  # an aspect that needs the prompts has refused by now
+            texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
     return texts
 
 

@@ -64,7 +64,7 @@ class Checker(Protocol):
 
     Attributes:
         name: what its rates are called: the indicator, and the preset of a detector.
-        score_name: what its scores are called: presets that count the same labels share it.
+        score_name: what its scores are called: presets of the same labels share it.
     """
 
     indicator: str

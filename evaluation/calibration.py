@@ -60,37 +60,53 @@ class Labelled:
         }
 
     def as_json(self, extraction: Extraction, store: FeatureStore) -> dict[str, Any]:
-        """What each checker got right and wrong, and what could not be read."""
-        lost = {
-            image.name: why
-            for label in _LABELS
-            for image in self.images[label]
-            for checker in self.cell.checkers
-            if (why := extraction.error(image, checker.extractor.name))
-        }
-        counts = {
-            checker.name: self._counts(checker, extraction, store) for checker in self.cell.checkers
-        }
-        left_out = [f"{name} ({why})" for name, why in lost.items()]
-        return {"folder": str(self.folder), "left_out": left_out, "checkers": counts}
-
-    def _counts(
-        self, checker: Checker, extraction: Extraction, store: FeatureStore
-    ) -> dict[str, int]:
-        name = checker.extractor.name
-        said = {}
-        for label in _LABELS:
-            good = [image for image in self.images[label] if not extraction.error(image, name)]
-            digests = [extraction.records[image].digest for image in good]
-            present = checker.decide(digests, extraction.tables[name], store).present
-            said[label] = int(np.count_nonzero(present)), len(good)
-        (hits, present), (alarms, absent) = said["present"], said["absent"]
+        """What each checker got right and wrong; which images were left out, and why."""
+        left_out: dict[str, str] = {}
+        kept = {label: self._kept(label, extraction, left_out) for label in _LABELS}
         return {
-            "true_positive": hits,
-            "false_negative": present - hits,
-            "true_negative": absent - alarms,
-            "false_positive": alarms,
+            "folder": str(self.folder),
+            "left_out": [f"{name} ({why})" for name, why in left_out.items()],
+            "checkers": {c.name: _counts(c, kept, extraction, store) for c in self.cell.checkers},
         }
+
+    def _kept(self, label: str, extraction: Extraction, left_out: dict[str, str]) -> list[str]:
+        """Digests of the images that every checker can judge, each once."""
+        (other,) = set(_LABELS) - {label}
+        contradicted = {extraction.records[image].digest for image in self.images[other]}
+        kept: dict[str, None] = {}
+        for image in self.images[label]:
+            digest = extraction.records[image].digest
+            failures = [extraction.error(image, c.extractor.name) for c in self.cell.checkers]
+            why = next(filter(None, failures), None)
+            if why is None and digest in contradicted:
+                why = f"it is labelled {other} too"
+            elif why is None and digest in kept:
+                why = "a copy of another"
+            if why:
+                left_out[image.relative_to(self.folder).as_posix()] = why
+            else:
+                kept[digest] = None
+        return list(kept)
+
+
+def _counts(
+    checker: Checker,
+    kept: Mapping[str, list[str]],
+    extraction: Extraction,
+    store: FeatureStore,
+) -> dict[str, int]:
+    table = extraction.tables[checker.extractor.name]
+    said = {}
+    for label, digests in kept.items():
+        present = checker.decide(digests, table, store).present
+        said[label] = int(np.count_nonzero(present)), len(digests)
+    (hits, present), (alarms, absent) = said["present"], said["absent"]
+    return {
+        "true_positive": hits,
+        "false_negative": present - hits,
+        "true_negative": absent - alarms,
+        "false_positive": alarms,
+    }
 
 
 def find_labelled(root: Path, cells: Iterable[Cell]) -> list[Labelled]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from evaluation.layout import ORIGINAL
 from evaluation.run import Result
 from metrics.base import Score
+from metrics.indicators import RATE_BY, SCORE_OF
 from utils.errors import UserError
-from utils.results import replace_file, write_csv, write_json
+from utils.results import CHANGED, replace_file, write_csv, write_json
 from utils.weights import reason
 
 if TYPE_CHECKING:
@@ -135,18 +136,52 @@ def write_results(
 ) -> None:
     """Write the published JSON files, ``scores.csv``, two Parquet files and ``manifest.json``.
 
-    A score replaces the earlier one of its concept, method and metric; the others are kept.
+    A score replaces the earlier one of its concept, method and metric; the others are kept, with a
+    warning where the images in the method's folder are others now.
     """
     mine = score_keys(results)
     for name, document in published_json(results).items():
         before = earlier.published.get(name, {})
         write_json(folder / name, _merged(before, document, _DEPTHS[name]))
     key = itemgetter("concept", "method", "metric")
-    rows = [*(row for row in earlier.scores if key(row) not in mine), *score_rows(results)]
+    kept = [row for row in earlier.scores if key(row) not in mine]
+    rows = [*_marked(kept, _changed(manifest, earlier.manifest)), *score_rows(results)]
     write_csv(folder / "scores.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
     _write_images(folder / "images.parquet", results, earlier.images)
     _write_resamples(folder / "resamples.parquet", results, earlier.resamples)
     write_json(folder / "manifest.json", _merged_manifest(manifest, earlier.manifest))
+
+
+_Place = tuple[str, str, str]  # concept, method's folder, scope
+
+
+def _digests(run: Mapping[str, Any]) -> dict[_Place, str]:
+    """Digest of the images of each method that a run has scored."""
+    return {
+        (place["concept"], place["method"], place["scope"]): digest
+        for place in run.get("places", ())
+        if (digest := run["folders"].get(place["folder"]))
+    }
+
+
+def _changed(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> set[_Place]:
+    """Where this run found other images than an earlier one, whose scores are kept."""
+    now = _digests(manifest)
+    return {
+        place
+        for run in ([last, *last["earlier"]] if last else [])
+        for place, digest in _digests(run).items()
+        if now.get(place, digest) != digest
+    }
+
+
+def _marked(rows: Iterable[dict[str, str]], changed: Set[_Place]) -> Iterator[dict[str, str]]:
+    for row in rows:
+        scope = "unrelated" if row["metric"].endswith("_object") else "forgot"
+        warnings = list(filter(None, row["warnings"].split("; ")))
+        if (row["concept"], row["method"], scope) in changed and CHANGED not in warnings:
+            row = {**row, "warnings": "; ".join([*warnings, CHANGED])}
+        yield row
 
 
 def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
@@ -338,10 +373,7 @@ def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None
 
 
 # In scores.csv but not in the terminal's table, which they would make too wide to read.
-_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", "presence_score_")
-
-
-_BY_CHECKER = "presence_rate"
+_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", SCORE_OF)
 
 
 def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset()) -> str:
@@ -359,7 +391,7 @@ def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset
     for result in results:
         shown = [score for score in result.scores if not score.metric.startswith(_NOT_SHOWN)]
         name = result.cell.task.name
-        title = f"{name}: {_BY_CHECKER}" if result.cell.aspect.name == "indicators" else name
+        title = f"{name}: presence_rate" if result.cell.aspect.name == "indicators" else name
         by_task.setdefault(title, []).append(replace(result, scores=shown))
     return "\n\n".join(_task_table(name, mine, tied) for name, mine in by_task.items())
 
@@ -385,7 +417,7 @@ def _task_table(name: str, results: Sequence[Result], tied: Set[tuple[str, str, 
             numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
             row[metric] = _cell(score.value, mark, numbers)
     header = ["method"]
-    header += [f"{m.removeprefix(f'{_BY_CHECKER}_')}{_arrow(s)}" for m, s in about.items()]
+    header += [f"{m.removeprefix(RATE_BY)}{_arrow(s)}" for m, s in about.items()]
     titles = {r.method.method.folder: r.method.method.name for r in results}
     shared = [title for title, n in Counter(titles.values()).items() if n > 1]
     body = [

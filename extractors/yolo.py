@@ -266,7 +266,7 @@ def _detections(
     from ultralytics.utils.ops import scale_boxes
 
     rows = []
-    for found, (width, height) in zip(_suppressed(anchors, model), sizes, strict=True):
+    for found, (width, height) in zip(_suppressed(anchors), sizes, strict=True):
         scale_boxes(shape, found[:, :4], (height, width))  # in place
         found[:, 2:4] -= found[:, :2]
         rows.append(
@@ -278,19 +278,15 @@ def _detections(
     return rows
 
 
-def _suppressed(anchors: torch.Tensor, model: Any) -> list[np.ndarray]:
+def _suppressed(anchors: torch.Tensor) -> list[np.ndarray]:
     """The boxes that stay, of each image: left, top, right, bottom, score, class; best first.
 
     As ``ultralytics.utils.nms``, which takes ten times as long unless torchvision is loaded, and
     that takes four seconds.
     """
     import torch
-    from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import xywh2xyxy
 
-    if model.end2end:  # nothing overlaps
-        kept = non_max_suppression(anchors, _STORED_ABOVE, max_det=_MAX_DETECTIONS, end2end=True)
-        return [found.cpu().numpy() for found in kept]
     scores, classes = anchors[:, 4:].max(1)
     image, place = (scores > _STORED_ABOVE).nonzero(as_tuple=True)
     boxes = xywh2xyxy(anchors[image, :4, place])

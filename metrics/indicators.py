@@ -5,6 +5,8 @@ from __future__ import annotations
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.forgetting import presence_score
 
+RATE_BY, SCORE_OF = "presence_rate_", "presence_score_"  # before a checker's names
+
 
 class Indicators:
     """Presence rates by each checker that covers the concept; of a detector, by each preset."""
@@ -23,12 +25,11 @@ class Indicators:
         curves are drawn from. Presets that count the same labels share one.
         """
         judged = data.decisions()
-        rates = [presence_score(f"presence_rate_{one.checker}", one) for one in judged]
+        rates = [presence_score(RATE_BY + one.checker, one) for one in judged]
         by_name = {one.score_name: one for one in judged}
         means = [
-            per_pair_score(f"presence_score_{name}", Rows(one.names, one.score), data)
+            per_pair_score(SCORE_OF + name, Rows(one.names, one.score), data)
             for name, one in by_name.items()
-            if len(one.names)
         ]
         return rates + means
 

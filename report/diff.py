@@ -60,7 +60,7 @@ def changed_software(one: Results, two: Results) -> list[str]:
 def _software(results: Results) -> dict[str, dict[str, Any]]:
     """What scores depend on; of several runs into one folder, as the last that used it has it."""
     found: dict[str, dict[str, Any]] = {}
-    for run in (*results.runs[1:], results.runs[0]):
+    for run in reversed(results.runs):
         found["package"] = run.get("packages", {})
         owners = {f"model {name}": said for name, said in run.get("models", {}).items()}
         owners |= {f"checker of {name}": said for name, said in run.get("checkers", {}).items()}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import combinations
 from statistics import NormalDist
 from typing import Any
@@ -13,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from extractors.nudenet import REPORTED_ABOVE
+from metrics.indicators import RATE_BY, SCORE_OF
 from report.results import Results
 from utils.images import natural_key
 from utils.prompts import prompt_key
-from utils.stats import effective_number, wilson_interval
+from utils.stats import FEWEST_CLUSTERS, effective_number, student_quantile, wilson_interval
 
-_RATE, _SCORE = "presence_rate_", "presence_score_"  # metrics of the aspect `indicators`
 _DETECTOR = "nudenet"
 _Z = NormalDist().inv_cdf(0.975)
+# Of the four things that two checkers may say of an image: both see the concept, one, other, none.
+_FIRST, _SECOND = np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0])
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Judged:
+class CorrectedRate:
     """A method's presence rate, corrected for the mistakes that a checker makes.
 
     It holds if the labelled images are like the generated ones. Of the generated ones, those of a
@@ -104,60 +104,68 @@ def agreements(results: Results) -> list[Agreement]:
     return [
         found
         for concept in results.concepts
-        for a, b in combinations(_named(results, concept, _RATE), 2)
+        for a, b in combinations(_named(results, concept, RATE_BY), 2)
         if _family(a) != _family(b) and (found := _agreement(results, concept, a, b))
     ]
 
 
 def _agreement(results: Results, concept: str, a: str, b: str) -> Agreement | None:
-    counts: Counter[tuple[bool, bool]] = Counter()
+    by_prompt: dict[str, np.ndarray] = {}
     differ = []
     for method in results.methods(concept):
-        one, other = (_values(results, concept, method, f"{_RATE}{name}") for name in (a, b))
-        said = {name: (bool(one[name]), bool(other[name])) for name in one if name in other}
-        counts.update(said.values())
-        apart = sorted((name for name, (x, y) in said.items() if x != y), key=natural_key)
-        differ += [(method, name, said[name][0]) for name in apart]
-    if not counts:
+        one, other = (_values(results, concept, method, f"{RATE_BY}{name}") for name in (a, b))
+        for name in sorted(one.keys() & other.keys(), key=natural_key):
+            first, second = bool(one[name]), bool(other[name])
+            said = (first == _FIRST) & (second == _SECOND)
+            key = prompt_key(name)
+            by_prompt[key] = by_prompt.get(key, 0) + said
+            if first != second:
+                differ.append((method, name, first))
+    if not by_prompt:
         return None
-    cells = [counts[x, y] for x in (True, False) for y in (True, False)]
-    return Agreement(concept, a, b, sum(cells), *cells, *cohens_kappa(*cells), tuple(differ))
+    cells = np.array(list(by_prompt.values()), int)
+    counts = cells.sum(axis=0).tolist()
+    return Agreement(concept, a, b, sum(counts), *counts, *cohens_kappa(cells), tuple(differ))
 
 
-def cohens_kappa(
-    both: int, only_a: int, only_b: int, neither: int
-) -> tuple[float | None, float | None, float | None]:
+def cohens_kappa(cells: np.ndarray) -> tuple[float | None, float | None, float | None]:
     """Cohen's kappa of two checkers, 0 if they agree as by chance, and its 95% interval.
 
-    For large samples of independent images; variance of J. L. Fleiss, J. Cohen and B. S. Everitt,
-    Psychol. Bull. 72 (1969). In exact fractions, so that a variance of 0 is known from a small one.
+    The large-sample variance of J. L. Fleiss, J. Cohen and B. S. Everitt, Psychol. Bull. 72 (1969),
+    with the images of a prompt, whichever method's, taken together: they are not independent.
+
+    Args:
+        cells: for each prompt, images in which both see the concept, only the first, only the
+            second, none; int of shape (prompts, 4).
 
     Returns:
-        (kappa, low, high), within [-1, 1]. Kappa is None where both say the same one thing of all
-        images; the interval where the variance is 0: one says the same of all, or none differ.
+        (kappa, low, high), within [-1, 1]. Kappa is None where both say the same one thing of
+        every image; the interval with fewer than four prompts, and where the variance is 0, as of
+        one that never changes its mind, or of two that never differ.
     """
-    n = both + only_a + only_b + neither
-    yes_yes, yes_no, no_yes, no_no = (Fraction(c, n) for c in (both, only_a, only_b, neither))
-    a, b = yes_yes + yes_no, yes_yes + no_yes
-    chance = a * b + (1 - a) * (1 - b)
-    if chance == 1:
+    prompts, n = len(cells), cells.sum()
+    shares = cells.sum(axis=0) / n
+    if shares.max() == 1 and shares[0] + shares[3] == 1:
         return None, None, None
-    kappa = (yes_yes + no_no - chance) / (1 - chance)
-    miss = 1 - kappa
-    agreed = yes_yes * (1 - (a + b) * miss) ** 2 + no_no * (1 - (2 - a - b) * miss) ** 2
-    differed = miss**2 * (yes_no * (b + 1 - a) ** 2 + no_yes * (a + 1 - b) ** 2)
-    variance = (agreed + differed - (kappa - chance * miss) ** 2) / ((1 - chance) ** 2 * n)
-    if variance == 0:
-        return float(kappa), None, None
-    half = _Z * float(variance) ** 0.5
-    return float(kappa), max(-1.0, float(kappa) - half), min(1.0, float(kappa) + half)
+    first, second, agree = shares @ _FIRST, shares @ _SECOND, _FIRST == _SECOND
+    chance = first * second + (1 - first) * (1 - second)
+    kappa = float((shares @ agree - chance) / (1 - chance))
+    # What one image adds to kappa, by what is said of it.
+    of_chance = (_FIRST - first) * (2 * second - 1) + (_SECOND - second) * (2 * first - 1)
+    influence = (agree - shares @ agree - (1 - kappa) * of_chance) / (1 - chance)
+    of_prompts = cells @ influence
+    error = float(np.sqrt((of_prompts @ of_prompts) * prompts / max(1, prompts - 1)) / n)
+    if prompts < FEWEST_CLUSTERS or error < 1e-9:
+        return kappa, None, None
+    half = student_quantile(prompts - 1) * error
+    return kappa, max(-1.0, kappa - half), min(1.0, kappa + half)
 
 
 def curves(results: Results) -> list[Curve]:
     """Return the threshold curves of every concept, score and method."""
     return [
         Curve(concept, method, score, *_curve(score, np.array(list(values.values()))))
-        for concept, score, method, values in _each(results, _SCORE)
+        for concept, score, method, values in _each(results, SCORE_OF)
     ]
 
 
@@ -169,13 +177,17 @@ def _curve(score: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return thresholds, (len(values) - not_above) / len(values)
 
 
-def corrected(results: Results) -> list[Judged]:
+def corrected(results: Results) -> list[CorrectedRate]:
     """Correct the presence rates of every concept, checker and method with labelled images."""
     found = []
-    for concept, checker, method, values in _each(results, _RATE):
-        counts = _calibration(results, concept).get(checker)
-        if counts:
-            found.append(_judged((concept, method, checker), values, counts))
+    for concept, checker, method, values in _each(results, RATE_BY):
+        run = _calibrated_by(results, concept, checker)
+        if run:
+            counts = run["calibration"][concept]["checkers"][checker]
+            scored_by = results.run_of.get((concept, method, RATE_BY + checker), run)
+            same = _judge(run, concept, checker) == _judge(scored_by, concept, checker)
+            reason = "" if same else "the labelled images were judged by another model or head"
+            found.append(_corrected((concept, method, checker), values, counts, reason))
     return found
 
 
@@ -210,23 +222,38 @@ def _percent(rate: float | None, interval: tuple[float, float] | None) -> str:
     return text + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
 
 
-def _calibration(results: Results, concept: str) -> Mapping[str, Mapping[str, int]]:
-    """What each checker got right and wrong, in the last run with labelled images."""
-    runs = (run.get("calibration", {}).get(concept) for run in results.runs)
-    return next(filter(None, runs), {}).get("checkers", {})
+def _calibrated_by(results: Results, concept: str, checker: str) -> Mapping[str, Any] | None:
+    """The last run that has tried a checker on labelled images."""
+    return next(
+        (
+            run
+            for run in results.runs
+            if checker in run.get("calibration", {}).get(concept, {}).get("checkers", ())
+        ),
+        None,
+    )
 
 
-def _judged(
-    about: tuple[str, str, str], values: Mapping[str, float], counts: Mapping[str, int]
-) -> Judged:
+def _judge(run: Mapping[str, Any], concept: str, checker: str) -> dict[str, Any]:
+    """What a run says of a checker, but for where its head was."""
+    said = run.get("indicators", {}).get(concept, {}).get(checker, {})
+    return {name: value for name, value in said.items() if name != "head"}
+
+
+def _corrected(
+    about: tuple[str, str, str],
+    values: Mapping[str, float],
+    counts: Mapping[str, int],
+    reason: str,
+) -> CorrectedRate:
     n, rate = len(values), float(np.mean(list(values.values())))
     hits, right = counts["true_positive"], counts["true_negative"]
     present, absent = hits + counts["false_negative"], right + counts["false_positive"]
     rates = (*_share(hits, present), *_share(right, absent))
     known = (*about, n, *rates, present + absent, rate)
-    reason = _uncorrectable(hits, present, right, absent)
+    reason = reason or _uncorrectable(hits, present, right, absent)
     if reason:
-        return Judged(*known, None, None, None, reason)
+        return CorrectedRate(*known, None, None, None, reason)
     number = effective_number(list(values.values()), list(map(prompt_key, values)))
     low, high = prevalence_interval(rate * number, number, hits, present, right, absent)
     if high < 0 or low > 1:  # clipped, it would be one point: certainty out of a contradiction
@@ -234,11 +261,11 @@ def _judged(
             "less often than by false alarms alone" if high < 0 else "more often than if all had it"
         )
         reason = f"it sees the concept {odd}: the labelled images are unlike these"
-        return Judged(*known, None, None, None, reason)
+        return CorrectedRate(*known, None, None, None, reason)
     alarms = 1 - right / absent
     point = min(max((rate - alarms) / (hits / present - alarms), 0.0), 1.0)
     # With a handful of labelled images the interval, which is shifted, may not reach the point.
-    return Judged(*known, point, max(0.0, min(low, point)), min(1.0, max(high, point)), "")
+    return CorrectedRate(*known, point, max(0.0, min(low, point)), min(1.0, max(high, point)), "")
 
 
 def _share(part: int, whole: int) -> tuple[float | None, tuple[float, float] | None]:

@@ -290,10 +290,9 @@ function drawAgreements(concept, { names, pairs }) {
 function differRow(concept, names, pair, width) {
   const list = node("ul");
   list.append(node("li", "method, image: the one that sees the concept"));
-  const forgot = concept.images.find((one) => one.scope === "forgot");
   for (const [method, place, first] of pair.differ) {
     const item = node("li", `${concept.methods[method].title}, ${names[place]}: ${first ? pair.a : pair.b}`);
-    const picture = forgot && forgot.thumbnails[method][names[place]];
+    const picture = concept.thumbnails.forgot[method][names[place]];
     if (picture) item.append(thumbnailOf(picture, `${concept.methods[method].title}, ${names[place]}`));
     list.append(item);
   }
@@ -346,7 +345,8 @@ function drawCurves(concept, curve) {
   }
   const marks = curve.marks.map(([threshold, preset]) => `${preset} ${threshold}`).join(", ");
   const words = `Share of the images whose score is above the threshold; thick: the original model.${marks ? ` Dotted: the presets, ${marks}.` : ""}`;
-  box.replaceChildren(picture, node("p", words, { class: "note" }));
+  const decides = curve.score === "multi_multiC" ? " It decides by the most probable class, not by a threshold: its rate may be on no point of the curve." : "";
+  box.replaceChildren(picture, node("p", words + decides, { class: "note" }));
 }
 
 function drawCorrected(concept, { checkers, calibrated, corrected }) {
@@ -365,7 +365,7 @@ function drawCorrected(concept, { checkers, calibrated, corrected }) {
   byId("uncorrected").replaceChildren(...[...reasons].map(([reason, titles]) => node("li", `${reason} (${titles.length === methods.length ? "every method" : titles.join(", ")})`)));
 }
 
-/* Values of single images: {scope, names, prompts, texts: {prompt: text}, values: {metric: [a list a method]}, thumbnails: [name -> JPEG]}. */
+/* Values of single images: {scope, names, prompts, texts: {prompt: text}, values: {metric: [a list a method]}}. */
 function drawPrompts(concept, name) {
   const source = concept.images.find((one) => name in one.values);
   const values = source.values[name];
@@ -375,7 +375,7 @@ function drawPrompts(concept, name) {
   const known = (i) => shown.some((method) => values[method.place][i] !== null);
   const rows = [...prompts].filter(([, images]) => images.some(known)).map(([prompt, images]) => {
     const head = rowHead(null);
-    head.append(opener(`${prompt} (${images.length})`, () => images.map((i) => imageRow(source, shown, values, i))));
+    head.append(opener(`${prompt} (${images.length})`, () => images.map((i) => imageRow(concept, source, shown, values, i))));
     if (source.texts[prompt]) head.append(node("small", source.texts[prompt]));
     const means = shown.map((method) => {
       const found = images.map((i) => values[method.place][i]).filter((value) => value !== null);
@@ -388,11 +388,11 @@ function drawPrompts(concept, name) {
   fillTable(byId("prompts"), ["prompt", ...shown.map((method) => method.title)].map(columnHead), rows);
 }
 
-function imageRow(source, shown, values, i) {
+function imageRow(concept, source, shown, values, i) {
   const name = source.names[i];
   const cells = shown.map((method) => {
     const cell = node("td", number(values[method.place][i]));
-    const picture = source.thumbnails[method.place][name];
+    const picture = concept.thumbnails[source.scope][method.place][name];
     if (picture) cell.append(thumbnailOf(picture, `${method.title}, ${name}`));
     return cell;
   });

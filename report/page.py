@@ -159,11 +159,13 @@ def _concept(
                 "scope": scope,
                 **table,
                 "texts": _texts(results, concept, scope, table["prompts"]),
-                "thumbnails": [pictures.get((concept, m, scope), {}) for m in methods],
             }
             for scope in _SCOPES
             if (table := _images(results, concept, methods, metrics, scope))
         ],
+        "thumbnails": {
+            scope: [pictures.get((concept, m, scope), {}) for m in methods] for scope in _SCOPES
+        },
         "warnings": _warnings(results, concept),
     }
 

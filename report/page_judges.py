@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from report.judges import Agreement, Curve, Judged, agreements, corrected, curves
+from metrics.indicators import RATE_BY
+from report.judges import Agreement, CorrectedRate, Curve, agreements, corrected, curves
 from report.results import Results
 
 _LISTED = 500  # disagreements of a pair; images.parquet has them all
-_RATE = "presence_rate_"  # of the aspect `indicators`, before the checker's name
 
 
 def judging(results: Results) -> dict[str, dict[str, Any]]:
-    """Return, for each concept with several rates or labelled images, the data of its sections.
+    """Return, for each concept that the aspect ``indicators`` has judged, the data of its section.
 
     Methods, checkers and images are given by their places in lists.
     """
@@ -21,9 +21,9 @@ def judging(results: Results) -> dict[str, dict[str, Any]]:
     found = {}
     for concept in results.concepts:
         checkers = [
-            metric.removeprefix(_RATE)
+            metric.removeprefix(RATE_BY)
             for metric in results.metrics(concept)
-            if metric.startswith(_RATE)
+            if metric.startswith(RATE_BY)
         ]
         if checkers:
             methods = results.methods(concept)
@@ -43,7 +43,7 @@ def _of(concept: str, found: Sequence[Any]) -> list[Any]:
 
 
 def _rate(results: Results, concept: str, method: str, checker: str) -> list[Any] | None:
-    row = results.by_key.get((concept, method, _RATE + checker))
+    row = results.by_key.get((concept, method, RATE_BY + checker))
     return None if row is None else [row.value, row.ci_low, row.ci_high, row.n, 0]
 
 
@@ -87,17 +87,17 @@ def _marks(results: Results, concept: str, score: str) -> list[tuple[float, str]
     """(threshold, preset) of the presets whose labels a score is of."""
     presets = {
         name: said
-        for run in reversed(results.runs)
+        for run in reversed(results.runs)  # the last one's word counts
         for name, said in run.get("indicators", {}).get(concept, {}).items()
     }
     return sorted(
         (said["threshold"], said["preset"])
         for name, said in presets.items()
-        if "preset" in said and score == f"nudenet_{len(said['labels'])}labels"
+        if "preset" in said and said["score"] == score
     )
 
 
-def _calibrated(found: Sequence[Judged]) -> list[list[Any]]:
+def _calibrated(found: Sequence[CorrectedRate]) -> list[list[Any]]:
     """Checker, sensitivity and specificity with intervals, labelled images; once a checker."""
     rows = {
         one.checker: [
@@ -112,7 +112,7 @@ def _calibrated(found: Sequence[Judged]) -> list[list[Any]]:
 
 
 def _corrected(
-    found: Sequence[Judged], methods: Sequence[str], checkers: Sequence[str]
+    found: Sequence[CorrectedRate], methods: Sequence[str], checkers: Sequence[str]
 ) -> list[list[Any]]:
     """Method, checker, rate, corrected rate with its interval, or the reason why there is none."""
     rows = []

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import UserError
+from utils.results import CHANGED
 from utils.weights import reason
 
 Key = tuple[str, str, str]  # concept, method's folder, metric
@@ -52,7 +53,8 @@ class Results:
 
     Attributes:
         scores: in the order of ``scores.csv``.
-        per_image: the values behind a score, where it is a mean or rate over images.
+        per_image: the values behind a score, where it is a mean or rate over images that are
+            still those of the others: old and new images of one name are never compared.
         resamples: block -> value without that block's images, for scores of whole sets (fid, kid);
             a block holds the same prompts for every method of a concept.
         manifest: ``manifest.json``.
@@ -76,7 +78,12 @@ class Results:
     @property
     def runs(self) -> list[Mapping[str, Any]]:
         """The manifests of all runs whose scores still stand, the last run's first."""
-        return [self.manifest, *self.manifest.get("earlier", [])]
+        return [self.manifest, *reversed(self.manifest.get("earlier", []))]
+
+    @cached_property
+    def run_of(self) -> dict[Key, Mapping[str, Any]]:
+        """The manifest of the run that computed a score."""
+        return {tuple(key): run for run in self.runs for key in run.get("scores", [])}
 
     def methods(self, concept: str) -> list[str]:
         """The method folders of a concept, the original model's (``ORG``) first."""
@@ -101,16 +108,20 @@ def read_results(folder: Path) -> Results:
     if not (folder / "scores.csv").is_file():
         raise UserError(f"{folder}: no scores.csv there; give the --results-dir of a finished run")
     try:
+        scores = _scores(folder / "scores.csv")
+        old = {row.key for row in scores if CHANGED in row.warnings}
         return Results(
             folder,
-            _scores(folder / "scores.csv"),
+            scores,
             {
                 key: PerImage(names, np.array(values, np.float64))
                 for key, (names, values) in _columns(folder / "images.parquet", "image").items()
+                if key not in old
             },
             {
                 key: dict(zip(blocks, values, strict=True))
                 for key, (blocks, values) in _columns(folder / "resamples.parquet", "block").items()
+                if key not in old
             },
             json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evaluation.layout import ORIGINAL
+from metrics.indicators import RATE_BY, SCORE_OF
 from report.results import Key, Results, ScoreRow
 
 # Left out of tables: they say the same as another metric, or the same of every method.
 HIDDEN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference"})
-BY_CHECKER = ("presence_rate_", "presence_score_")  # of the aspect `indicators`
 _TEX = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -23,10 +23,10 @@ _TEX = {
 
 def shown_metrics(results: Results, concept: str) -> list[str]:
     """The metrics of a concept that belong in a table."""
+    metrics = results.metrics(concept)
+    left_out = (SCORE_OF, RATE_BY) if "presence_rate" in metrics else (SCORE_OF,)
     return [
-        m
-        for m in results.metrics(concept)
-        if m.removesuffix("_object") not in HIDDEN and not m.startswith(BY_CHECKER)
+        m for m in metrics if m.removesuffix("_object") not in HIDDEN and not m.startswith(left_out)
     ]
 
 

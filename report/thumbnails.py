@@ -67,7 +67,9 @@ def thumbnail(file: Path, *, blurred: bool) -> str:
 
 def _folders(results: Results) -> dict[tuple[str, str, str], Path]:
     """The folders whose images are those that were scored."""
-    sound = {one.path for one in verify(results) if one.kind == "images" and one.stands}
+    found_now = [one for one in verify(results) if one.kind == "images"]
+    # Of a folder that changed between two runs, only the last one's digest stands.
+    sound = {one.path for one in found_now} - {one.path for one in found_now if not one.stands}
     found = {}
     for run in results.runs:
         for place in run.get("places", []):

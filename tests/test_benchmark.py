@@ -185,7 +185,7 @@ def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path,
     assert code == 0
     metrics = {metric for _, _, metric in scores(tmp_path)}
     judged = {"presence_rate_nudenet_face", "presence_rate_nudenet_face-reported"}
-    judged |= {"presence_score_nudenet_2labels"}
+    judged |= {"presence_score_nudenet_face"}
     assert metrics == {"presence_rate", "forgetting_rate", "ssim", "psnr"} | judged
     not_scored = out.partition("not scored:")[2]
     for name in ("fid:", "lpips:", "yolo:", "CSDR"):
@@ -223,30 +223,50 @@ def test_indicators_judge_side_by_side_and_calibration_counts_what_they_get_righ
     code, out, err = run("--evaluation-aspect", "indicators", "--data-root", church, *flags)
     assert code == 0, err
     assert "object_church: presence_rate\n" in out
-    assert "labelled images of object_church left out: torn.png (" in out
+    assert "labelled images of object_church left out: absent/torn.png (" in out
     metrics = {metric for _, _, metric in scores(tmp_path)}
     checkers = ("multi_multiC", "bi_multiC")
     assert metrics == {f"presence_{kind}_{c}" for kind in ("rate", "score") for c in checkers}
     manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
     assert set(manifest["indicators"]["object_church"]) == set(checkers)
     found = manifest["calibration"]["object_church"]
-    assert [name.partition(" ")[0] for name in found["left_out"]] == ["torn.png"]
-    # The same images as a method folder: its presence rate is the share that counted as present.
-    plain = tmp_path / "plain"
-    shutil.copytree(tmp_path / "labelled" / "present", plain / "M")
-    for name, counts in found["checkers"].items():
+    assert [name.partition(" ")[0] for name in found["left_out"]] == ["absent/torn.png"]
+    for counts in found["checkers"].values():
         assert counts["true_positive"] + counts["false_negative"] == 6
         assert counts["true_negative"] + counts["false_positive"] == 5
-        present = tmp_path / "labelled" / "present"
-        arguments = ("--reference", present, "--data-root", plain, "--concepts", "object_church")
-        judged = ("--evaluation-aspect", "forgetting", "--indicator", name)
-        code, _, err = run(*judged, *arguments, *model_flags, results=name)
-        assert code == 0, err
-        rate = scores(tmp_path, name)["object_church", "M", "presence_rate"]["value"]
-        assert float(rate) * 6 == pytest.approx(counts["true_positive"])
     assert {str(tmp_path / "labelled" / label) for label in ("present", "absent")} <= set(
         manifest["folders"]
     )
+
+
+def test_calibration_counts_hits_and_false_alarms(run, tmp_path):
+    # Counts mixed up would correct rates the wrong way. Faces that are called absent, and the
+    # other way round, are the mistakes; a contradiction and a copy are no evidence.
+    labelled = {
+        "present": ("ORG/0_0_0", "ORG/0_0_1", "DemoBlur/0_0_2", "DemoTint/0_0_3", "ORG/0_0_4"),
+        "absent": ("DemoBlur/0_0_0", "DemoTint/0_0_1", "DemoTint/0_0_3"),
+    }
+    for label, names in labelled.items():
+        (tmp_path / "labelled" / label).mkdir(parents=True)
+        for i, name in enumerate(names):
+            shutil.copy(DEMO / "forgot" / f"{name}.png", tmp_path / "labelled" / label / f"{i}.png")
+    shutil.copy(tmp_path / "labelled/present/0.png", tmp_path / "labelled/present/copy.png")
+    flags = ("--calibration", tmp_path / "labelled", "--evaluation-aspect", "indicators")
+    code, out, err = run(*flags, "--data-root", DEMO.parent)
+    assert code == 0, err
+    found = json.loads((tmp_path / "results" / "manifest.json").read_text())["calibration"]["face"]
+    assert found["checkers"]["nudenet_face"] == {
+        "true_positive": 3,
+        "false_negative": 1,
+        "true_negative": 1,
+        "false_positive": 1,
+    }
+    assert found["left_out"] == [
+        "present/3.png (it is labelled absent too)",
+        "present/copy.png (a copy of another)",
+        "absent/2.png (it is labelled present too)",
+    ]
+    assert "75.0% [" in out
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,10 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+# The warning of a kept score when a later run found other images in its method's folder.
+CHANGED = "of images that have changed since"
+
+
 def manifest(
     *,
     started: datetime,

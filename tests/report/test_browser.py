@@ -205,7 +205,7 @@ def add_judges(made: Made, concept: str, prompts: int) -> None:
     good, bad = ({"true_positive": n, "false_negative": 50 - n} for n in (45, 20))
     counts = {"multi_multiC": good, "bi_multiC": bad}
     right = {"true_negative": 48, "false_positive": 2}, {"true_negative": 25, "false_positive": 25}
-    preset = {"preset": "face", "labels": ["A", "B"], "threshold": 0.45}
+    preset = {"preset": "face", "score": "nudenet_2labels", "threshold": 0.45}
     made.manifest |= {
         "indicators": {concept: {"nudenet_face": preset}},
         "calibration": {

@@ -2,6 +2,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from statsmodels.stats.inter_rater import cohens_kappa as independent_kappa
 from statsmodels.stats.proportion import proportion_confint
 
@@ -36,10 +37,40 @@ def one_judged(tmp_path, positive, n, *counts):
 def test_kappa_and_its_interval_are_those_of_statsmodels(cells):
     # The null variance, or rows taken for columns, gives an interval that only looks right.
     expected = independent_kappa(np.reshape(cells, (2, 2)))
-    kappa, low, high = cohens_kappa(*cells)
+    n = sum(cells)
+    kappa, low, high = cohens_kappa(one_image_a_prompt(cells))
     assert kappa == pytest.approx(expected.kappa, abs=1e-9)
-    assert low == pytest.approx(max(-1, expected.kappa_low), abs=1e-9)
-    assert high == pytest.approx(min(1, expected.kappa_upp), abs=1e-9)
+    # Ours has Student's quantile and n - 1, as errors by prompts have.
+    half = t.ppf(0.975, n - 1) * expected.std_kappa * (n / (n - 1)) ** 0.5
+    assert low == pytest.approx(max(-1, kappa - half), abs=1e-9)
+    assert high == pytest.approx(min(1, kappa + half), abs=1e-9)
+
+
+def one_image_a_prompt(cells):
+    return np.repeat(np.eye(4, dtype=int), cells, axis=0)
+
+
+def test_copies_of_an_image_make_kappa_no_surer():
+    # Five methods' images of a prompt, all alike, say no more than one.
+    cells = one_image_a_prompt((20, 5, 10, 15))
+    assert cohens_kappa(5 * cells) == pytest.approx(cohens_kappa(cells))
+
+
+def test_the_interval_of_kappa_covers_with_samples_that_are_alike():
+    # Taken as independent, the images of a prompt leave 58 to 84% covered.
+    rng = np.random.default_rng(0)
+    for prompts, each in ((20, 5), (50, 10)):
+        covered = 0
+        for _ in range(400):
+            shared = rng.normal(size=(prompts, 1)) + 0.7 * rng.normal(size=(prompts, each))
+            said = [shared + 0.5 * rng.normal(size=shared.shape) > 0 for _ in range(2)]
+            cells = np.stack(
+                [((said[0] == x) & (said[1] == y)).sum(1) for x in (1, 0) for y in (1, 0)], axis=1
+            )
+            _, low, high = cohens_kappa(cells)
+            # Both are right as often and see the concept in half: kappa = 1 - 2 P(they differ).
+            covered += low <= 1 - 2 * np.arccos(1.49 / 1.74) / np.pi <= high
+        assert covered / 400 >= 0.9
 
 
 @pytest.mark.parametrize(
@@ -55,7 +86,7 @@ def test_kappa_and_its_interval_are_those_of_statsmodels(cells):
 )
 def test_no_interval_is_made_up_where_the_variance_is_zero(cells, expected):
     # (kappa, kappa) would read as certainty.
-    assert cohens_kappa(*cells) == (expected, None, None)
+    assert cohens_kappa(one_image_a_prompt(cells)) == (expected, None, None)
 
 
 @pytest.fixture
@@ -177,15 +208,33 @@ def test_the_last_calibration_of_each_concept_counts(tmp_path):
     manifest = {
         "calibration": {"church": {"checkers": {}}},
         "earlier": [
-            {},
-            {"calibration": calibrated(8, 2, 9, 1)},
             {"calibration": calibrated(1, 9, 1, 9)},
+            {"calibration": calibrated(8, 2, 9, 1)},
+            {},
         ],
     }
     made = said(Made(manifest=manifest), "ORG", "bi_multiC", [1, 1, 0, 1])
     said(made, "ORG", "multi_multiC", [1, 1, 0, 1])  # has none of its own
     (one,) = corrected(made.write(tmp_path))
     assert (one.checker, one.sensitivity, one.specificity) == ("bi_multiC", 0.8, 0.9)
+
+
+def test_labelled_images_that_another_model_judged_correct_nothing(tmp_path):
+    old, new = ({"bi_multiC": {"sha256": x, "head": "/h"}} for x in "ab")
+    made = said(Made(), "ORG", "bi_multiC", [1, 1, 0, 1])
+    made.manifest = {
+        "indicators": {"Nudity": new},
+        "scores": [["Nudity", "ORG", "presence_rate_bi_multiC"]],
+        "earlier": [
+            {"indicators": {"Nudity": old}, "calibration": calibrated(8, 2, 9, 1), "scores": []}
+        ],
+    }
+    (one,) = corrected(made.write(tmp_path / "other"))
+    assert one.corrected is None
+    assert "another model or head" in one.reason
+    old["bi_multiC"] = new["bi_multiC"] | {"head": "/elsewhere"}
+    (one,) = corrected(made.write(tmp_path / "same"))
+    assert one.reason == ""
 
 
 def test_results_without_indicators_say_nothing(tmp_path):

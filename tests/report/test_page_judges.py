@@ -23,7 +23,7 @@ def results(tmp_path):
     for method, found in (("ORG", (0.5, 0.6, 0.3, 0.0)), ("ESD", (0.0, 0.0, 0.9, 0.5))):
         values = dict(zip(NAMES, found, strict=True))
         made.add(("face", method, "presence_score_nudenet_2labels"), values)
-    preset = {"preset": "face", "labels": ["A", "B"], "threshold": 0.45}
+    preset = {"preset": "face", "score": "nudenet_2labels", "threshold": 0.45}
     counts = {"true_positive": 9, "false_negative": 1, "true_negative": 8, "false_positive": 2}
     made.manifest = {
         "indicators": {"face": {"bi_multiC": {"head": "/h"}, "nudenet_face": preset}},

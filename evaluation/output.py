@@ -1,20 +1,18 @@
-"""Results on disk and on the terminal: the published JSON files, tables, per-image values."""
+"""Results on disk: scores, values of single images, resamples; kept from one run to the next."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation.layout import ORIGINAL
-from evaluation.run import Result
+from evaluation.published import DEPTHS, merged, published_json
+from evaluation.run import Result, metric_name
 from metrics.base import Score
-from metrics.indicators import RATE_BY, SCORE_OF
 from utils.errors import UserError
 from utils.results import CHANGED, replace_file, write_csv, write_json
 from utils.weights import reason
@@ -34,19 +32,6 @@ COLUMNS = (
     "higher_is_better",
     "warnings",
 )
-# Aspect -> name in its published JSON file, and whether there is a file of single values too.
-_JSON = {
-    "forgetting": ("accuracy", False),
-    "fid": ("FID", False),
-    "lpips": ("LPIPS", True),
-    "yolo": ("YOLO", False),
-    "CSDR": ("CSDR", True),
-}
-
-
-def metric_name(result: Result, score: Score) -> str:
-    """The metric's name in tables: scores of unrelated images are told apart."""
-    return score.metric if result.cell.task.scope == "forgot" else f"{score.metric}_object"
 
 
 @dataclass(frozen=True)
@@ -82,7 +67,7 @@ def read_earlier(folder: Path) -> Earlier:
         {
             path.name: _read(path, _read_json)
             for path in sorted(folder.glob("*.json"))
-            if path.name in _DEPTHS
+            if path.name in DEPTHS
         },
     )
 
@@ -142,7 +127,7 @@ def write_results(
     mine = score_keys(results)
     for name, document in published_json(results).items():
         before = earlier.published.get(name, {})
-        write_json(folder / name, _merged(before, document, _DEPTHS[name]))
+        write_json(folder / name, merged(before, document, DEPTHS[name]))
     key = itemgetter("concept", "method", "metric")
     kept = [row for row in earlier.scores if key(row) not in mine]
     rows = [*_marked(kept, _changed(manifest, earlier.manifest)), *score_rows(results)]
@@ -191,78 +176,6 @@ def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
         for result in results
         for score in result.scores
     }
-
-
-# Published files -> how many keys lead to a method's value.
-_DEPTHS = {
-    **dict.fromkeys(("accuracy.json", "FID.json", "FID_object.json", "YOLO.json"), 3),
-    **dict.fromkeys(("YOLO_object.json", "LPIPS.json", "LPIPS_avg.json", "LPIPS_object.json"), 3),
-    "LPIPS_object_avg.json": 4,
-    **dict.fromkeys(("CSDR.json", "CSDR_avg.json"), 2),
-    **dict.fromkeys(("CSDR_object.json", "CSDR_object_avg.json"), 2),
-}
-
-
-def _merged(before: Mapping[str, Any], now: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    """The earlier document with the methods of this run put in the place of theirs."""
-    if depth == 1:
-        return {**before, **now}
-    inner = {key: _merged(before.get(key, {}), value, depth - 1) for key, value in now.items()}
-    return {**before, **inner}
-
-
-def published_json(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
-    """Return the published files by name, with the published nesting."""
-    files: dict[str, dict[str, Any]] = {}
-    for result in results:
-        aspect, task = result.cell.aspect.name, result.cell.task
-        if aspect not in _JSON:
-            continue
-        key, singles = _JSON[aspect]
-        method, concept = result.method.method.folder, task.concept.name
-        suffix = "" if task.scope == "forgot" else "_object"
-        main = result.scores[0]
-        if not singles:
-            _put(files, f"{key}{suffix}.json", main.value, key, concept, method)
-        elif aspect == "lpips":
-            _put_lpips(files, result, suffix)
-        else:
-            images = list(result.scores[_CSDR_LISTS.index("clipscore")].per_image)
-            for score, name in zip(result.scores, _CSDR_LISTS, strict=True):
-                values = [score.per_image.get(image) for image in images]
-                _put(files, f"CSDR{suffix}.json", values, concept, method, name)
-            _put(files, f"CSDR{suffix}_avg.json", main.value, concept, method)
-    return files
-
-
-# Published names of the lists in CSDR.json, in the order of the aspect's scores.
-_CSDR_LISTS = ("clipscore_diff", "clipscore_diff_signed", "clipscore", "clipscore_org")
-
-
-def _put_lpips(files: dict[str, dict[str, Any]], result: Result, suffix: str) -> None:
-    concept, method = result.cell.task.concept.name, result.method.method.folder
-    main = result.scores[0]
-    average = f"LPIPS{suffix}_avg.json"
-    if not suffix:
-        _put(files, "LPIPS.json", dict(main.per_image), "LPIPS", concept, method)
-        _put(files, average, main.value, "LPIPS", concept, method)
-        return
-    categories: dict[str, dict[str, float]] = {}
-    for name, value in main.per_image.items():
-        category, _, image = name.partition("/")
-        categories.setdefault(category, {})[image] = value
-    _put(files, "LPIPS_object.json", categories, "LPIPS", concept, method)
-    for category, values in categories.items():
-        mean = sum(values.values()) / len(values)
-        _put(files, average, mean, "LPIPS", "categories", concept, method, category)
-    _put(files, average, main.value, "LPIPS", "all", concept, method)
-
-
-def _put(files: dict[str, dict[str, Any]], file: str, value: Any, *keys: str) -> None:
-    place = files.setdefault(file, {})
-    for key in keys[:-1]:
-        place = place.setdefault(key, {})
-    place[keys[-1]] = value
 
 
 def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
@@ -370,90 +283,3 @@ def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None
         if (left := [key for key in run["scores"] if tuple(key) not in mine])
     ]
     return {**manifest, "earlier": kept}
-
-
-# In scores.csv but not in the terminal's table, which they would make too wide to read.
-_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", SCORE_OF)
-
-
-def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset()) -> str:
-    """Return the terminal's tables: one a concept, methods down, metrics across.
-
-    Indicators that are compared have a table of their own, with the presence rate by each.
-
-    The best value of each metric among the unlearned methods carries a ``*``, those that cannot
-    be told from it a ``=``; numbers in brackets point at the warnings below.
-
-    Args:
-        tied: (concept, method, metric) of these.
-    """
-    by_task: dict[str, list[Result]] = {}
-    for result in results:
-        shown = [score for score in result.scores if not score.metric.startswith(_NOT_SHOWN)]
-        name = result.cell.task.name
-        title = f"{name}: presence_rate" if result.cell.aspect.name == "indicators" else name
-        by_task.setdefault(title, []).append(replace(result, scores=shown))
-    return "\n\n".join(_task_table(name, mine, tied) for name, mine in by_task.items())
-
-
-def _task_table(name: str, results: Sequence[Result], tied: Set[tuple[str, str, str]]) -> str:
-    from tabulate import tabulate
-
-    about = {metric_name(r, s): s for r in results for s in r.scores}
-    best = {metric: _best(results, metric) for metric in about}
-    general = results[0].cell.task.notes
-    notes: dict[str, int] = {}
-    cells: dict[str, dict[str, str]] = {}
-    for result in results:
-        method = result.method.method
-        row = cells.setdefault(method.folder, {})
-        for score in result.scores:
-            metric = metric_name(result, score)
-            mark = ""
-            if method.folder != ORIGINAL and None not in (score.value, best[metric]):
-                key = result.cell.task.concept.name, method.folder, metric
-                mark = "*" if score.value == best[metric] else "=" if key in tied else ""
-            special = [note for note in score.warnings if note not in general]
-            numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
-            row[metric] = _cell(score.value, mark, numbers)
-    header = ["method"]
-    header += [f"{m.removeprefix(RATE_BY)}{_arrow(s)}" for m, s in about.items()]
-    titles = {r.method.method.folder: r.method.method.name for r in results}
-    shared = [title for title, n in Counter(titles.values()).items() if n > 1]
-    body = [
-        [f"{titles[folder]} ({folder})" if titles[folder] in shared else titles[folder]]
-        + [row.get(metric, "") for metric in about]
-        for folder, row in cells.items()
-    ]
-    align = ("left", *["right"] * len(about))
-    parts = ["\n".join([name, *(f"({note})" for note in general)])]
-    parts.append(tabulate(body, header, colalign=align, disable_numparse=True))
-    if notes:
-        parts.append("\n".join(f"[{number}] {note}" for note, number in notes.items()))
-    return "\n\n".join(parts)
-
-
-def _best(results: Sequence[Result], metric: str) -> float | None:
-    values = [
-        (score.value, score.higher_is_better)
-        for result in results
-        for score in result.scores
-        if metric_name(result, score) == metric
-        and score.value is not None
-        and score.higher_is_better is not None
-        and result.method.method.folder != ORIGINAL
-    ]
-    if len(values) < 2:
-        return None
-    return (max if values[0][1] else min)(value for value, _ in values)
-
-
-def _cell(value: float | None, mark: str, notes: Sequence[int]) -> str:
-    text = "-" if value is None else f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
-    return text + mark + (f" [{','.join(map(str, notes))}]" if notes else "")
-
-
-def _arrow(score: Score) -> str:
-    unit = f" {score.unit}" if score.unit else ""
-    direction = {True: " ↑", False: " ↓", None: ""}[score.higher_is_better]
-    return f"{unit}{direction}"

@@ -248,6 +248,11 @@ class Result:
     published: float | None = None  # what the published script prints, where asked for
 
 
+def metric_name(result: Result, score: Score) -> str:
+    """The metric's name in tables: scores of unrelated images are told apart."""
+    return score.metric if result.cell.task.scope == "forgot" else f"{score.metric}_object"
+
+
 def score_all(
     cells: Sequence[Cell],
     audits: Sequence[MethodAudit],

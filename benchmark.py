@@ -291,7 +291,8 @@ def _score(
     texts = _prompt_texts(tasks, prompts)
     for one in labelled:
         for image, extractors in one.wanted().items():
-            images[image] = [*images.get(image, ()), *extractors]
+            both = (*images.get(image, ()), *extractors)
+            images[image] = list({extractor.name: extractor for extractor in both}.values())
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(

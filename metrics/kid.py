@@ -65,7 +65,6 @@ def _on_all_pairs(
     x: np.ndarray, y: np.ndarray, x_blocks: np.ndarray, y_blocks: np.ndarray
 ) -> tuple[float, dict[int, float]]:
     """KID of one group. Every kernel value is computed once: sums over pairs of blocks suffice."""
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     number = 1 + max(x_blocks.max(), y_blocks.max())
     sides = [np.eye(number)[blocks] for blocks in (x_blocks, y_blocks)]
     counts = [side.sum(axis=0) for side in sides]
@@ -117,5 +116,6 @@ def _tiles(x: np.ndarray, side: np.ndarray):
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = (np.asarray(rows, np.float64) for rows in (x, y))  # tile by tile: a set may be large
     kernel = x @ y.T / x.shape[1] + 1
     return kernel * kernel * kernel  # many times faster than the power

@@ -113,7 +113,7 @@ def _agreement(results: Results, concept: str, a: str, b: str) -> Agreement | No
     by_prompt: dict[str, np.ndarray] = {}
     differ = []
     for method in results.methods(concept):
-        one, other = (_values(results, concept, method, f"{RATE_BY}{name}") for name in (a, b))
+        one, other = (results.values(concept, method, f"{RATE_BY}{name}") for name in (a, b))
         for name in sorted(one.keys() & other.keys(), key=natural_key):
             first, second = bool(one[name]), bool(other[name])
             said = (first == _FIRST) & (second == _SECOND)
@@ -319,11 +319,6 @@ def _each(results: Results, kind: str) -> Iterator[tuple[str, str, str, dict[str
     for concept in results.concepts:
         for name in _named(results, concept, kind):
             for method in results.methods(concept):
-                values = _values(results, concept, method, f"{kind}{name}")
+                values = results.values(concept, method, f"{kind}{name}")
                 if values:
                     yield concept, name, method, values
-
-
-def _values(results: Results, concept: str, method: str, metric: str) -> dict[str, float]:
-    found = results.per_image.get((concept, method, metric))
-    return dict(zip(found.names, found.values.tolist(), strict=True)) if found else {}

@@ -93,6 +93,11 @@ class Results:
         """The metrics of a concept, in the order of the scores."""
         return list(dict.fromkeys(row.metric for row in self.scores if row.concept == concept))
 
+    def values(self, concept: str, method: str, metric: str) -> dict[str, float]:
+        """The values of single images by their names; empty where there are none."""
+        found = self.per_image.get((concept, method, metric))
+        return dict(zip(found.names, found.values.tolist(), strict=True)) if found else {}
+
     def title(self, method: str) -> str:
         """The proper name of a method's folder."""
         titles = (run.get("titles", {}).get(method) for run in self.runs)

@@ -76,11 +76,11 @@ def fates(results: Results) -> list[Fate]:
 
 
 def _fate(results: Results, concept: str, method: str) -> Fate | None:
-    present = _values(results, concept, method, "presence_rate")
-    scene = _values(results, concept, method, "clip_score")
-    references = _values(results, concept, method, "clip_score_reference")
-    people = _values(results, concept, method, "yolo_person")
-    people_before = _values(results, concept, ORIGINAL, "yolo_person")
+    present = results.values(concept, method, "presence_rate")
+    scene = results.values(concept, method, "clip_score")
+    references = results.values(concept, method, "clip_score_reference")
+    people = results.values(concept, method, "yolo_person")
+    people_before = results.values(concept, ORIGINAL, "yolo_person")
     least = float(np.quantile(list(references.values()), _INTACT)) if references else 0.0
     tests = []
     if scene and references:
@@ -114,10 +114,10 @@ def effective(results: Results) -> list[Effective]:
     """
     found = []
     for concept in results.concepts:
-        before = _values(results, concept, ORIGINAL, "presence_rate")
+        before = results.values(concept, ORIGINAL, "presence_rate")
         prompts = {prompt_key(name) for name, there in before.items() if there}
         for method in results.methods(concept):
-            values = _values(results, concept, method, "presence_rate")
+            values = results.values(concept, method, "presence_rate")
             keys = {name: prompt_key(name) for name in values}
             kept = {name: there for name, there in values.items() if keys[name] in prompts}
             if kept:
@@ -125,8 +125,3 @@ def effective(results: Results) -> list[Effective]:
                 rates = (fmean(kept.values()), *interval, fmean(values.values()))
                 found.append(Effective(concept, method, len(prompts), len(kept), *rates))
     return found
-
-
-def _values(results: Results, concept: str, method: str, metric: str) -> dict[str, float]:
-    found = results.per_image.get((concept, method, metric))
-    return dict(zip(found.names, found.values.tolist(), strict=True)) if found else {}

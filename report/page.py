@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.layout import ORIGINAL
-from report.page_judges import judging
+from report.page_judges import judging, of_concept
 from report.plots import damages, pareto, write_plots
 from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
@@ -65,7 +65,11 @@ def page(results: Results, tied: set[Key], *, images: bool) -> str:
         "images_note": _images_note(results, pictures) if images else _NO_IMAGES,
         "concepts": [
             _concept(results, concept, tied, sentences, pictures)
-            | _views(results.methods(concept), _of(concept, fated), _of(concept, on_effective))
+            | _views(
+                results.methods(concept),
+                of_concept(concept, fated),
+                of_concept(concept, on_effective),
+            )
             | {"judges": judged.get(concept)}
             for concept in results.concepts
         ],
@@ -175,10 +179,6 @@ def _score(results: Results, key: Key, tied: set[Key]) -> list[Any] | None:
     if row is None:
         return None
     return [row.value, row.ci_low, row.ci_high, row.n, int(key in tied)]
-
-
-def _of(concept: str, found: Sequence[Any]) -> list[Any]:
-    return [one for one in found if one.concept == concept]
 
 
 def _views(

@@ -30,15 +30,16 @@ def judging(results: Results) -> dict[str, dict[str, Any]]:
             found[concept] = {
                 "checkers": checkers,
                 "rates": [[_rate(results, concept, m, c) for c in checkers] for m in methods],
-                "agreements": _agreements(_of(concept, agreed), methods),
-                "curves": _curves(results, concept, _of(concept, by_threshold), methods),
-                "calibrated": _calibrated(_of(concept, right)),
-                "corrected": _corrected(_of(concept, right), methods, checkers),
+                "agreements": _agreements(of_concept(concept, agreed), methods),
+                "curves": _curves(results, concept, of_concept(concept, by_threshold), methods),
+                "calibrated": _calibrated(of_concept(concept, right)),
+                "corrected": _corrected(of_concept(concept, right), methods, checkers),
             }
     return found
 
 
-def _of(concept: str, found: Sequence[Any]) -> list[Any]:
+def of_concept(concept: str, found: Sequence[Any]) -> list[Any]:
+    """Those of several concepts' findings that are of one."""
     return [one for one in found if one.concept == concept]
 
 

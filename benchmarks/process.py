@@ -63,7 +63,8 @@ def _environment(caches: Path) -> dict[str, str]:
     for name in folders:
         (caches / name).mkdir(parents=True, exist_ok=True)
     moved = {name: str(caches / name) for name in folders}
-    return {**os.environ, **moved, "HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true"}
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **moved, "HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true"}
 
 
 def _text(file) -> str:

@@ -143,7 +143,7 @@ class ClipExtractor:
         self.device = device
         self.precision = precision
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
         weights = hub_weights(self.folder)
         return {
@@ -153,7 +153,7 @@ class ClipExtractor:
             "precision": self.precision,
         }
 
-    @cached_property
+    @property
     def id(self) -> str:
         config = json.loads((self.folder / "config.json").read_text())
         parts = {k: v for k, v in self.provenance.items() if k != "path"}

@@ -57,7 +57,7 @@ class InceptionExtractor:
         self.device = device
         self.precision = precision
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
         return {
             "path": str(self.path),
@@ -66,7 +66,7 @@ class InceptionExtractor:
             "precision": self.precision,
         }
 
-    @cached_property
+    @property
     def id(self) -> str:
         parts = {k: v for k, v in self.provenance.items() if k != "path"}
         return f"inception-{self.precision}-{spec_digest(**parts)}"

@@ -77,7 +77,7 @@ class LpipsExtractor:
         self.device = device
         self.precision = precision
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
         return {
             "path": str(self.path),
@@ -88,7 +88,7 @@ class LpipsExtractor:
             "precision": self.precision,
         }
 
-    @cached_property
+    @property
     def id(self) -> str:
         parts = {k: v for k, v in self.provenance.items() if not k.endswith("path")}
         return f"lpips-{self.precision}-{spec_digest(**parts)}"

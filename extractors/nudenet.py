@@ -78,7 +78,7 @@ class NudeNetExtractor:
         self.device = device
         self._loading = Lock()  # loader threads ask for the resolution all at once
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
         return {
             "path": str(self.path),
@@ -87,7 +87,7 @@ class NudeNetExtractor:
             "precision": "fp32",
         }
 
-    @cached_property
+    @property
     def id(self) -> str:
         parts = {k: v for k, v in self.provenance.items() if k != "path"}
         return f"nudenet-{spec_digest(stored_above=_STORED_ABOVE, iou=_NMS_IOU, **parts)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -47,7 +46,7 @@ class PixelsExtractor:
             raise UserError(f"--model pixels={model}: pixels has no model to choose")
         self.device = device
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
         try:
             torchmetrics = version("torchmetrics")
@@ -55,7 +54,7 @@ class PixelsExtractor:
             raise UserError("SSIM needs torchmetrics: pip install torchmetrics") from error
         return {"torchmetrics": torchmetrics, "ssim": _SSIM, "precision": "fp32"}
 
-    @cached_property
+    @property
     def id(self) -> str:
         return f"pixels-{spec_digest(**self.provenance)}"
 

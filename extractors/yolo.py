@@ -76,7 +76,7 @@ class YoloExtractor:
         self.device = device
         self.precision = precision
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
         return {
             "path": str(self.path),
@@ -85,7 +85,7 @@ class YoloExtractor:
             "precision": self.precision,
         }
 
-    @cached_property
+    @property
     def id(self) -> str:
         parts = {k: v for k, v in self.provenance.items() if k != "path"}
         nms = {"stored_above": _STORED_ABOVE, "iou": _NMS_IOU, "most": _MAX_DETECTIONS}

@@ -9,6 +9,7 @@ import os
 import urllib.error
 import urllib.request
 import uuid
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ def load_state_dict(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = zipfile.is_zipfile(path)  # what torch wrote before 1.6 has to be read
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # unpickling a damaged or hostile file raises many kinds
         raise UserError(
             f"{path}: refused, not a plain PyTorch state dict ({reason(error)}); nothing in it was "
@@ -102,11 +104,14 @@ def load_state_dict(path: Path) -> dict[str, Any]:
 def load_strictly(module: nn.Module, state: Mapping[str, Any], path: Path) -> nn.Module:
     """Load a state dict into ``module`` and return it in evaluation mode, without gradients.
 
+    The module takes the tensors themselves, as fp32, in place of its own.
+
     Raises:
         UserError: the state dict is not this module's.
     """
     try:
-        module.load_state_dict(state, strict=True)
+        full = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        module.load_state_dict(full, strict=True, assign=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         detail = lines[1] if len(lines) > 1 else lines[0]

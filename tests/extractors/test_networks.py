@@ -1,4 +1,6 @@
+import sys
 import threading
+from types import ModuleType
 
 import pytest
 
@@ -45,7 +47,19 @@ def test_one_that_is_there_runs_while_another_is_loaded():
     assert networks.first_loaded(["slow", "quick"]) == "quick"
     slow.may.set()
     networks.wait(["slow"])
-    assert networks.first_loaded(["slow", "quick"]) == "slow"
+    assert networks.first_loaded(["slow"]) == "slow"
+    networks.close()
+
+
+def test_what_was_loaded_first_runs_first():
+    # Else a run that may use one core until the rest is loaded begins with its longest batch.
+    several = [Loads("first"), Loads("second")]
+    networks = Networks(several)
+    for extractor in several:
+        extractor.may.set()
+        networks.start([extractor.name])
+    networks.wait(["second"])
+    assert networks.first_loaded(["second", "first"]) == "first"
     networks.close()
 
 
@@ -77,3 +91,15 @@ def test_a_core_is_left_to_the_loading_thread_and_given_back():
         assert torch.get_num_threads() == 2
     networks.close()
     torch.set_num_threads(before)
+
+
+def test_a_pass_without_torch_does_not_wait_for_its_import(monkeypatch):
+    # Else images are neither decoded nor measured for the seconds that importing torch takes.
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))  # as it is meanwhile: half there
+    loads = Loads("one")
+    networks = Networks([loads])
+    networks.start(["one"])
+    with networks.beside_loading():
+        pass
+    loads.may.set()
+    networks.close()

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
 _FLUSH_SHARE = 0.05  # of the time a run has taken: long ones leave few, large parts
+_GROUP_ROWS = 1024  # of a part: what is read at a time
 _DETECTION = pa.struct(
     [("label", pa.string()), *((field, pa.float32()) for field in ("score", "x", "y", "w", "h"))]
 )
@@ -110,7 +111,7 @@ class FeatureTable:
         unfinished = part.with_name(f".{part.name}")  # readers of a folder pass over dot files
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, unfinished, write_page_checksum=True)
+            pq.write_table(table, unfinished, row_group_size=_GROUP_ROWS, write_page_checksum=True)
             os.replace(unfinished, part)
         except OSError as error:
             raise UserError(
@@ -135,27 +136,39 @@ class FeatureTable:
         for target, image in enumerate(images):
             part, position = self._index[image]
             by_part.setdefault(part, []).append((position, target))
-        embeddings = isinstance(self.rows, Embeddings)
         n = len(images)
-        out: Any = np.empty((n, self.rows.dim), np.float32) if embeddings else [None] * n
+        embeddings = isinstance(self.rows, Embeddings)
+        out = np.empty((n, self.rows.dim), np.float32) if embeddings else np.empty(n, object)
         for part, wanted in by_part.items():
-            positions, targets = zip(*wanted, strict=True)
-            column = _read(self._parts[part], "row")
-            if embeddings:
-                # Not to_numpy(), which imports pandas: a second of start-up.
-                matrix = np.from_dlpack(column.flatten()).reshape(-1, self.rows.dim)
-                out[list(targets)] = matrix[list(positions)]
-            else:
-                for target, position in zip(targets, positions, strict=True):
-                    out[target] = column[position].as_py()
-        return out
+            positions, targets = np.array(sorted(wanted)).T
+            with pq.ParquetFile(self._parts[part]) as file:
+                first = 0
+                for group in range(file.num_row_groups):
+                    end = first + file.metadata.row_group(group).num_rows
+                    here = slice(*np.searchsorted(positions, (first, end)))
+                    if here.start < here.stop:
+                        column = file.read_row_group(group, ["row"])["row"].combine_chunks()
+                        out[targets[here]] = self._taken(column, positions[here] - first)
+                    first = end
+        return out if embeddings else list(out)
+
+    def _taken(self, column: pa.Array, positions: np.ndarray) -> np.ndarray:
+        """The rows of a column at some positions."""
+        if isinstance(self.rows, Embeddings):
+            # Not to_numpy(), which imports pandas: a second of start-up.
+            return np.from_dlpack(column.flatten()).reshape(-1, self.rows.dim)[positions]
+        taken = np.empty(len(positions), object)
+        for i, position in enumerate(positions):
+            taken[i] = column[int(position)].as_py()
+        return taken
 
     def _add_part(self, part: Path) -> None:
         try:
             with pq.ParquetFile(part, page_checksum_verification=True) as file:
                 if not file.schema_arrow.equals(self._schema):
                     raise ValueError(f"its columns are not those of {self.folder.name}")
-                images = file.read()["image"].to_pylist()  # all of it: checks every page
+                groups = map(file.read_row_group, range(file.num_row_groups))  # checks every page
+                images = [image for group in groups for image in group["image"].to_pylist()]
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             logger.warning("%s: left out of the feature store, delete it: %s", part, reason)
@@ -178,12 +191,6 @@ def _detections(rows: Sequence[Sequence[dict[str, Any]]]) -> pa.Array:
     return pa.ListArray.from_arrays(
         numbers(ends), pa.StructArray.from_arrays(columns, fields=list(_DETECTION))
     )
-
-
-def _read(part: Path, column: str) -> pa.Array:
-    # Not pq.read_table(), which imports pyarrow.dataset and pandas.
-    with pq.ParquetFile(part) as file:
-        return file.read(columns=[column])[column].combine_chunks()
 
 
 class FeatureStore:

@@ -46,6 +46,7 @@ def load_run(arguments: Sequence[str], store: Path) -> tuple[engine._Run, list[e
     else:
         raise SystemExit("benchmark.py asked for no extraction")
     run = engine._Run(images, pairs, FeatureStore(store), batch_size)
+    run.open()
     return run, engine._groups(images, pairs)
 
 

@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--many", type=int, default=100, help="images a method elsewhere (100)")
     add("--published-images", type=int, default=20, help="of `many` without --full (20)")
     add("--full", action="store_true", help="published procedure on --many images too")
-    add("--memory-images", type=int, nargs="+", default=[1000, 10000], help="(1000 10000)")
+    add("--memory-images", type=int, nargs="+", default=[5000, 10000], help="(5000 10000)")
     add("--memory-edge", type=int, default=64, help="pixels of those images' edges (64)")
     add("--scaling-images", type=int, nargs="+", default=[100, 300, 1000, 3000])
     add("--scaling-methods", type=int, nargs="+", default=[1, 3, 5, 7, 9, 11])

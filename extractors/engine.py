@@ -114,6 +114,7 @@ def extract(
     groups = _groups(images, pairs or {})
     ahead = max(1, (2 * workers + batch_size) * len(groups) // max(1, len(images)))
     try:
+        run.open()
         with tqdm(total=len(images), unit="img", disable=not progress, smoothing=0.1) as bar:
             for loaded in ordered_map(run.load, groups, workers, ahead):
                 run.take(loaded)
@@ -175,9 +176,9 @@ class _Run:
         self.pairs = pairs
         wanted = (*images.values(), *pairs.values())
         self.extractors = {e.name: e for several in wanted for e in several}
-        with ThreadPoolExecutor() as pool:  # digests of weights
-            list(pool.map(lambda extractor: extractor.id, self.extractors.values()))
-        self.tables = {e.name: store.table(e.id, e.rows) for e in self.extractors.values()}
+        self.store = store
+        self.tables: dict[str, FeatureTable] = {}
+        self.networks = Networks(self.extractors.values())
         self.computed = dict.fromkeys(self.extractors, 0)
         self.batch_size = batch_size
         self.records: dict[Path, ImageRecord] = {}
@@ -185,7 +186,14 @@ class _Run:
         # (extractor, input shape) -> samples waiting for a full batch, by row key
         self.waiting: dict[tuple[str, tuple[int, ...]], dict[str, Any]] = {}
         self.ready: dict[str, deque[dict[str, Any]]] = {}  # extractor -> batches to be run
-        self.networks = Networks(self.extractors.values())
+
+    def open(self) -> None:
+        """Open the tables, whose names need the digests of the weights."""
+        if self.store.is_empty():  # every row will be lacking
+            self.networks.start(self.extractors)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda extractor: extractor.id, self.extractors.values()))
+        self.tables = {e.name: self.store.table(e.id, e.rows) for e in self.extractors.values()}
 
     def load(self, group: _Group) -> _Loaded:
         """Read, hash, decode and prepare a group (in a loader thread)."""

@@ -78,8 +78,10 @@ class Networks:
             torch.set_num_threads(threads)
 
     def close(self) -> None:
-        """Begin no further load."""
+        """Begin no further load; when those begun have ended, give memory back."""
         self._pool.shutdown(cancel_futures=True)
+        if self._loads:
+            _release_memory()
 
 
 def _prepare_memory() -> None:
@@ -88,9 +90,22 @@ def _prepare_memory() -> None:
     glibc hands large blocks back to the system, which clears each anew: it is to keep them for the
     next ones. torch, not imported yet, is to ask for pages of 2 MB where the system has them.
     """
-    if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {}):
-        glibc = ctypes.CDLL(None)
+    glibc = _glibc()
+    if glibc:
         glibc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
         glibc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
     if _HUGE_PAGES.is_dir():
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def _release_memory() -> None:
+    """Hand back what was kept: scoring needs little of it, and not in such blocks."""
+    glibc = _glibc()
+    if glibc:
+        glibc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, if it is GNU's; another one is left as it is."""
+    is_gnu = "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
+    return ctypes.CDLL(None) if is_gnu else None

@@ -199,6 +199,10 @@ class FeatureStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def is_empty(self) -> bool:
+        """Whether there is no row of any extractor."""
+        return not any(self.root.glob("*/part-*.parquet"))
+
     def table(self, extractor_id: str, rows: Embeddings | Detections) -> FeatureTable:
         """Open the rows of one extractor (none yet is fine)."""
         return FeatureTable(self.root / extractor_id, rows)

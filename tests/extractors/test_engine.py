@@ -70,6 +70,29 @@ def test_a_second_run_computes_nothing(make_images, tmp_path):
     assert again.loads == 0
 
 
+def test_models_are_loaded_while_their_weights_are_hashed_where_nothing_is_stored(
+    make_images, tmp_path
+):
+    # Else both cores of a laptop wait for a file of half a gigabyte before torch is imported.
+    class Hashed(Mean):
+        loading = threading.Event()
+
+        @property
+        def id(self):
+            assert self.loading.wait(10), "not loaded before its digest was known"
+            return "hashed"
+
+        @id.setter
+        def id(self, _):
+            pass
+
+        def load(self):
+            self.loading.set()
+
+    done = run(make_images("a", 2), [Hashed()], FeatureStore(tmp_path / "store"))
+    assert done.computed == {"mean": 2}
+
+
 def test_several_extractors_share_one_decode(make_images, tmp_path, monkeypatch):
     import extractors.engine
 

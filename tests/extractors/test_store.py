@@ -35,6 +35,37 @@ def test_detections_come_back_exactly(tmp_path):
     assert table.get(["b", "a"]) == [[], [FACE, FACE]]
 
 
+@pytest.mark.parametrize("rows", [Embeddings(3), Detections()])
+def test_a_part_is_read_in_pieces_and_only_those_that_are_asked_for(tmp_path, monkeypatch, rows):
+    # Else a part of a million images fills the memory, and each method reads all of it again.
+    monkeypatch.setattr(extractors.store, "_GROUP_ROWS", 4)
+    table = FeatureStore(tmp_path).table("t", rows)
+    made = {f"{i}": [FACE] * i if isinstance(rows, Detections) else [i] * 3 for i in range(10)}
+    for image, row in made.items():
+        table.add(image, row if isinstance(rows, Detections) else np.array(row, np.float32))
+    table.flush()
+    read = []
+    original = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda f, i, *a: read.append(i) or original(f, i, *a)
+    )
+    asked = ["9", "1", "8", "1"]
+    assert [list(row) for row in table.get(asked)] == [made[image] for image in asked]
+    assert read == [0, 2]
+    assert len(FeatureStore(tmp_path).table("t", rows)) == 10
+
+
+def test_a_store_is_empty_until_a_row_is_written(tmp_path):
+    # A folder of heads lies in the same cache.
+    store = FeatureStore(tmp_path)
+    (tmp_path / "weights").mkdir()
+    assert store.is_empty()
+    table = store.table("e", Embeddings(3))
+    table.add("a", np.ones(3, np.float32))
+    table.flush()
+    assert not store.is_empty()
+
+
 def test_a_row_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(KeyError):
         FeatureStore(tmp_path).table("e", Embeddings(3)).get(["a"])

@@ -230,22 +230,18 @@ def load_tower(
     weights = hub_weights(folder)
     state = {
         key: value
-        for key, value in _state_dict(weights, kind.prefixes).items()
-        if not key.endswith("position_ids")
+        for key, value in _state_dict(weights).items()
+        if key.startswith(kind.prefixes) and not key.endswith("position_ids")
     }
     return load_strictly(kind(config, dim), state, weights).to(device)
 
 
-def _state_dict(weights: Path, prefixes: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    """The tensors of one tower; those of a safetensors file are mapped, not read."""
+def _state_dict(weights: Path) -> dict[str, torch.Tensor]:
     if weights.suffix != ".safetensors":
-        state = load_state_dict(weights)
-        return {key: value for key, value in state.items() if key.startswith(prefixes)}
-    from safetensors import safe_open
+        return load_state_dict(weights)
+    from safetensors.torch import load_file
 
     try:
-        with safe_open(weights, "pt") as file:
-            keys = [key for key in file.keys() if key.startswith(prefixes)]  # noqa: SIM118
-            return {key: file.get_tensor(key) for key in keys}
+        return load_file(weights)  # maps the tensors: what is not used is not read
     except Exception as error:  # a damaged file
         raise UserError(f"{weights}: cannot be loaded: {reason(error)}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MINIMUM = 2048  # below it the covariance is singular and FID is mostly bias
-_ROWS = 4096  # in float64 at a time
+_ROWS = 1024  # in float64 at a time
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
@@ -143,6 +143,11 @@ class Moments:
         return self.centre + self.total / self.n
 
     @property
+    def trace(self) -> float:
+        """Of the covariance."""
+        return float(np.trace(self.products) - self.total @ self.total / self.n) / (self.n - 1)
+
+    @property
     def covariance(self) -> np.ndarray:
         """Of shape (d, d), with ddof 1."""
         covariance = np.outer(self.total, self.total / -self.n)
@@ -156,24 +161,22 @@ def moments_distance(x: Moments, y: Moments) -> float:
 
     By the eigenvalues of L' Sy L, Sx = L L', which are those of Sx Sy.
     """
-    x_covariance, y_covariance = x.covariance, y.covariance
-    squares = np.linalg.eigvalsh(_sandwich(x_covariance, y_covariance))
-    traces = np.trace(x_covariance) + np.trace(y_covariance)
+    squares = np.linalg.eigvalsh(_sandwich(x, y))
     root = np.sqrt(np.maximum(squares, 0)).sum()
-    return float(max(((x.mean - y.mean) ** 2).sum() + traces - 2 * root, 0.0))
+    return float(max(((x.mean - y.mean) ** 2).sum() + x.trace + y.trace - 2 * root, 0.0))
 
 
-def _sandwich(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """L' B L with A = L L', of symmetric matrices; as many rows as A has rank."""
+def _sandwich(x: Moments, y: Moments) -> np.ndarray:
+    """L' Sy L with Sx = L L'; as many rows as Sx has rank."""
     from scipy.linalg import blas, lapack
 
     try:
-        upper = np.linalg.cholesky(a).T
+        upper = np.linalg.cholesky(x.covariance).T
     except np.linalg.LinAlgError:  # singular: pivoting leaves the null space out
-        factor, pivots, rank, _ = lapack.dpstrf(a.T, lower=1, tol=0.0)
-        lower = np.empty((len(a), rank))
+        factor, pivots, rank, _ = lapack.dpstrf(x.covariance.T, lower=1, tol=0.0)
+        lower = np.empty((len(factor), rank))
         lower[pivots - 1] = np.tril(factor)[:, :rank]
-        return lower.T @ b @ lower
+        return lower.T @ y.covariance @ lower
     # Products of triangular matrices are half the work. A transpose is in BLAS's order already.
-    half = blas.dtrmm(1.0, upper, b.T)
+    half = blas.dtrmm(1.0, upper, y.covariance.T)
     return blas.dtrmm(1.0, upper, half, side=1, trans_a=1, overwrite_b=1)

@@ -270,7 +270,7 @@ def _score(
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
     from evaluation.output import read_earlier, write_results
-    from evaluation.run import plan, score_all, wanted_rows
+    from evaluation.run import joined, plan, score_all, wanted_rows
     from evaluation.table import table
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
@@ -291,8 +291,7 @@ def _score(
     texts = _prompt_texts(tasks, prompts)
     for one in labelled:
         for image, extractors in one.wanted().items():
-            both = (*images.get(image, ()), *extractors)
-            images[image] = list({extractor.name: extractor for extractor in both}.values())
+            images[image] = joined(images.get(image, ()), tuple(extractors))
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -214,28 +215,31 @@ def _check_prompts(task: Task, prompts: Prompts | None) -> None:
 
 def wanted_rows(
     cells: Sequence[Cell], models: Models, stats: Extractor
-) -> tuple[dict[Path, list[Extractor]], dict[Pair, list[PairExtractor]]]:
+) -> tuple[dict[Path, tuple[Extractor, ...]], dict[Pair, tuple[PairExtractor, ...]]]:
     """Return the extractors wanted of every image and of every pair."""
-    images: dict[Path, dict[str, Extractor]] = {}
-    pairs: dict[Pair, dict[str, PairExtractor]] = {}
+    join = cache(joined)  # one tuple for all images of which the same is wanted
+    images: dict[Path, tuple[Extractor, ...]] = {}
+    pairs: dict[Pair, tuple[PairExtractor, ...]] = {}
     for cell in cells:
         aspect, task = cell.aspect, cell.task
-        own = [models.extractor(name) for name in aspect.image_extractors]
-        own += [checker.extractor for checker in cell.checkers]
+        own = (stats, *map(models.extractor, aspect.image_extractors))
+        own += tuple(checker.extractor for checker in cell.checkers)
         folders = list(task.methods)
         if aspect.uses_reference:
             folders.append(task.reference)
         for folder in folders:
             for image in folder.images:
-                images.setdefault(image, {stats.name: stats}).update({e.name: e for e in own})
-        for method in task.methods:
-            for name in aspect.pair_extractors:
-                for pair in task.pairing(method).pairs:
-                    pairs.setdefault(pair, {})[name] = models.extractor(name)
-    return (
-        {image: list(several.values()) for image, several in images.items()},
-        {pair: list(several.values()) for pair, several in pairs.items()},
-    )
+                images[image] = join(images.get(image, ()), own)
+        of_pairs = tuple(map(models.extractor, aspect.pair_extractors))
+        for method in task.methods if of_pairs else ():
+            for pair in task.pairing(method).pairs:
+                pairs[pair] = join(pairs.get(pair, ()), of_pairs)
+    return images, pairs
+
+
+def joined(some: tuple[Extractor, ...], more: tuple[Extractor, ...]) -> tuple[Extractor, ...]:
+    """Return the extractors of both, one of each name."""
+    return tuple({extractor.name: extractor for extractor in (*some, *more)}.values())
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ class FeatureTable:
         self.rows = rows
         self._schema = _schema(rows)
         self._parts: list[Path] = []
-        self._index: dict[str, tuple[int, int]] = {}  # image -> (part, position in it)
+        self._starts: list[int] = []  # of each part: the rows in those before it
+        self._index: dict[str, int] = {}  # image -> its row, counted over all parts
+        self._stored = 0
         self._pending: dict[str, Any] = {}
         self._opened = self._flushed = time.monotonic()
         for part in sorted(folder.glob("part-*.parquet")):
@@ -132,23 +134,21 @@ class FeatureTable:
             KeyError: an image has no row.
         """
         self.flush()
-        by_part: dict[int, list[tuple[int, int]]] = {}
-        for target, image in enumerate(images):
-            part, position = self._index[image]
-            by_part.setdefault(part, []).append((position, target))
         n = len(images)
+        wanted = np.array([self._index[image] for image in images], np.int64)
+        targets = np.argsort(wanted)
+        wanted = wanted[targets]
         embeddings = isinstance(self.rows, Embeddings)
         out = np.empty((n, self.rows.dim), np.float32) if embeddings else np.empty(n, object)
-        for part, wanted in by_part.items():
-            positions, targets = np.array(sorted(wanted)).T
+        for part in np.unique(np.searchsorted(self._starts, wanted, side="right")) - 1:
             with pq.ParquetFile(self._parts[part]) as file:
-                first = 0
+                first = self._starts[part]
                 for group in range(file.num_row_groups):
                     end = first + file.metadata.row_group(group).num_rows
-                    here = slice(*np.searchsorted(positions, (first, end)))
+                    here = slice(*np.searchsorted(wanted, (first, end)))
                     if here.start < here.stop:
                         column = file.read_row_group(group, ["row"])["row"].combine_chunks()
-                        out[targets[here]] = self._taken(column, positions[here] - first)
+                        out[targets[here]] = self._taken(column, wanted[here] - first)
                     first = end
         return out if embeddings else list(out)
 
@@ -173,10 +173,11 @@ class FeatureTable:
             reason = str(error).splitlines()[0]
             logger.warning("%s: left out of the feature store, delete it: %s", part, reason)
             return
-        number = len(self._parts)
         self._parts.append(part)
-        for position, image in enumerate(images):
-            self._index.setdefault(image, (number, position))
+        self._starts.append(self._stored)
+        for row, image in enumerate(images, self._stored):
+            self._index.setdefault(image, row)
+        self._stored += len(images)
 
 
 def _detections(rows: Sequence[Sequence[dict[str, Any]]]) -> pa.Array:

@@ -135,7 +135,9 @@ def forward(bench: Bench) -> list[Measured]:
     note = f"forward passes alone of {images} images, each network at its best batch size"
     return [
         *(
-            Measured(f"forward alone: {name}, batches of {sizes[name]}", "rows/s", tuple(found))
+            Measured(
+                f"forward alone: {name}", "rows/s", tuple(found), "", f"batches of {sizes[name]}"
+            )
             for name, found in rates.items()
             if name != "stats"  # it has no network
         ),

@@ -291,7 +291,7 @@ def _score(
     texts = _prompt_texts(tasks, prompts)
     for one in labelled:
         for image, extractors in one.wanted().items():
-            images[image] = joined(images.get(image, ()), tuple(extractors))
+            images[image] = joined(images.get(image, ()), extractors)
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(

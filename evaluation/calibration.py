@@ -41,10 +41,10 @@ class Labelled:
     def concept(self) -> str:
         return self.cell.task.concept.name
 
-    def wanted(self) -> dict[Path, list[Extractor]]:
+    def wanted(self) -> dict[Path, tuple[Extractor, ...]]:
         """The extractors that the checkers need of every image."""
-        extractors = {checker.extractor.name: checker.extractor for checker in self.cell.checkers}
-        return {image: [*extractors.values()] for label in _LABELS for image in self.images[label]}
+        extractors = tuple(checker.extractor for checker in self.cell.checkers)
+        return {image: extractors for label in _LABELS for image in self.images[label]}
 
     def digests(self, extraction: Extraction) -> dict[str, str]:
         """The digest of each folder, as ``manifest.json`` has it."""

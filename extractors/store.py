@@ -52,9 +52,8 @@ class FeatureTable:
         self.rows = rows
         self._schema = _schema(rows)
         self._parts: list[Path] = []
-        self._starts: list[int] = []  # of each part: the rows in those before it
+        self._starts = [0]  # rows before each part, and at the end those in all
         self._index: dict[str, int] = {}  # image -> its row, counted over all parts
-        self._stored = 0
         self._pending: dict[str, Any] = {}
         self._opened = self._flushed = time.monotonic()
         for part in sorted(folder.glob("part-*.parquet")):
@@ -174,10 +173,9 @@ class FeatureTable:
             logger.warning("%s: left out of the feature store, delete it: %s", part, reason)
             return
         self._parts.append(part)
-        self._starts.append(self._stored)
-        for row, image in enumerate(images, self._stored):
+        for row, image in enumerate(images, self._starts[-1]):
             self._index.setdefault(image, row)
-        self._stored += len(images)
+        self._starts.append(self._starts[-1] + len(images))
 
 
 def _detections(rows: Sequence[Sequence[dict[str, Any]]]) -> pa.Array:

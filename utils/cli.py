@@ -42,7 +42,7 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         "--batch-size",
         type=positive,
         metavar="N",
-        help="images a forward pass (8 on a CPU, 64 on a GPU)",
+        help="images a forward pass (16 on a CPU, 64 on a GPU)",
     )
     run.add_argument(
         "--workers", type=positive, default=_cores(), metavar="N", help="loader threads (cores)"

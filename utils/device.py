@@ -37,7 +37,7 @@ def default_batch_size(name: str) -> int:
     A CPU is at its best while the activations fit into its caches.
     """
     on_gpu = name.startswith("cuda") or (name == "auto" and shutil.which("nvidia-smi"))
-    return 64 if on_gpu else 8
+    return 64 if on_gpu else 16
 
 
 def torch_device(name: str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import os
 import urllib.error
 import urllib.request
@@ -76,8 +77,12 @@ def default_cache_dir() -> Path:
 @cache
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, as hex."""
+    # In one call: each piece read by itself would wait anew for the thread that imports torch.
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if not os.fstat(file.fileno()).st_size:  # cannot be mapped
+            return hashlib.sha256().hexdigest()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return hashlib.sha256(content).hexdigest()
 
 
 def load_state_dict(path: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": functional.gelu,
 }
 
+# oneDNN and MKL. Elsewhere products and convolutions go other ways, not tried here.
 _HAS_BOTH = backends.mkl.is_available() and backends.mkldnn.is_available()
 
 
@@ -37,10 +38,9 @@ class _Linear(nn.Linear):
         """Drawing weights would take a second; those of a file come."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """On x86, a convolution with one pixel a token: oneDNN's product, not MKL's.
+        """On a CPU, a convolution of pixels that are tokens: by oneDNN, not by MKL.
 
-        It uses the wide registers of every processor, MKL only those of its maker's: on an AMD
-        EPYC the networks are a tenth faster. Values differ by float noise.
+        The networks are a tenth faster so on an AMD EPYC. Values differ by float noise.
         """
         if x.device.type != "cpu" or not _HAS_BOTH:
             return super().forward(x)

@@ -4,7 +4,7 @@ import pytest
 
 import utils.weights
 from utils.errors import UserError
-from utils.weights import HEADS, Published, download, find_head, find_hub_model
+from utils.weights import HEADS, Published, download, file_sha256, find_head, find_hub_model
 
 LAYOUT = "bi_multiC/object_church"
 
@@ -24,6 +24,13 @@ def source(tmp_path, monkeypatch):
     digest = hashlib.sha256(b"published").hexdigest()
     monkeypatch.setattr(utils.weights, "HEADS", {LAYOUT: Published(file.as_uri(), digest)})
     return file
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", bytes(range(256)) * 8192])
+def test_a_files_digest_is_its_sha256(tmp_path, content):
+    # Rows are keyed by it, and others compare it with sha256sum's; an empty file cannot be mapped.
+    (tmp_path / "file").write_bytes(content)
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
 
 
 def test_all_seven_heads_have_a_source():

@@ -29,7 +29,7 @@ _ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": functional.gelu,
 }
 
-# oneDNN and MKL. Elsewhere products and convolutions go other ways, not tried here.
+# As on x86. Where torch lacks one of them (Arm, macOS) the plain product stays: not measured there.
 _HAS_BOTH = backends.mkl.is_available() and backends.mkldnn.is_available()
 
 
@@ -38,9 +38,9 @@ class _Linear(nn.Linear):
         """Drawing weights would take a second; those of a file come."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """On a CPU, a convolution of pixels that are tokens: by oneDNN, not by MKL.
+        """On a CPU, as a convolution with one pixel a token: by oneDNN, not by MKL.
 
-        The networks are a tenth faster so on an AMD EPYC. Values differ by float noise.
+        On an AMD EPYC that makes the networks a tenth faster. Values differ by float noise.
         """
         if x.device.type != "cpu" or not _HAS_BOTH:
             return super().forward(x)

@@ -79,9 +79,11 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, as hex."""
     # In one call: each piece read by itself would wait anew for the thread that imports torch.
     with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:  # cannot be mapped
-            return hashlib.sha256().hexdigest()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        try:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # an empty file, or a pipe
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        with content:
             return hashlib.sha256(content).hexdigest()
 
 

@@ -68,6 +68,9 @@ class Extractor(Protocol):
     def load(self) -> None:
         """Import and load what ``forward`` needs; else its first call does."""
 
+    def unload(self) -> None:
+        """Let go of what was loaded; a later ``forward`` loads it anew."""
+
     def forward(self, batch: Sequence[Sample]) -> Sequence[Any]:
         """Return one row for each sample; all samples have the same shape."""
 
@@ -97,8 +100,25 @@ class PairExtractor(Protocol):
     def load(self) -> None:
         """Import and load what ``forward`` needs; else its first call does."""
 
+    def unload(self) -> None:
+        """Let go of what was loaded; a later ``forward`` loads it anew."""
+
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> Sequence[Any]:
         """Return one row for each (reference, candidate); all samples have the same shape."""
+
+
+class KeepsNetwork:
+    """``load`` and ``unload`` of extractors whose ``_network`` is a cached property."""
+
+    _network: Any
+
+    def load(self) -> None:
+        """Load the network, if that was not done before."""
+        _ = self._network
+
+    def unload(self) -> None:
+        """Let go of the network; a later ``forward`` loads it anew."""
+        vars(self).pop("_network", None)
 
 
 def pair_key(reference: str, candidate: str) -> str:

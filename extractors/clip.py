@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from extractors.base import Embeddings, Sample
+from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
@@ -109,7 +109,7 @@ class ClipPreprocess:
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-class ClipExtractor:
+class ClipExtractor(KeepsNetwork):
     """Projected CLIP image embeddings, not normalised.
 
     Args:
@@ -161,10 +161,6 @@ class ClipExtractor:
 
     def prepare(self, picture: Picture) -> Sample:
         return Sample(self.preprocess.resized(picture.rgb), picture.rgb.size)
-
-    def load(self) -> None:
-        """Load the network, if that was not done before."""
-        _ = self._network
 
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return image embeddings, float32 of shape (len(batch), dim)."""

@@ -34,7 +34,7 @@ from utils.images import Picture, UnreadableImageError, decode, read
 
 logger = logging.getLogger(__name__)
 
-_BATCHES_AHEAD = 8  # of an extractor, while its network is being loaded
+_BATCHES_AHEAD = 4  # of an extractor, while its network is being loaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -300,7 +300,7 @@ class _Run:
             self.computed[name] += 1
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Let go of the networks, and write what is not written yet."""
         self.networks.close()
         for table in self.tables.values():
             table.flush()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from extractors.base import Embeddings, Sample
+from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
 from utils.device import torch_device
 from utils.images import Picture
@@ -30,7 +30,7 @@ WEIGHTS = Published(
 _SIZE = (299, 299)
 
 
-class InceptionExtractor:
+class InceptionExtractor(KeepsNetwork):
     """Pool features of the 2015-12-05 Inception-v3, the space of FID and KID.
 
     Preprocessing is bit-identical to clean-fid's mode ``clean`` (G. Parmar et al., "On Aliased
@@ -79,10 +79,6 @@ class InceptionExtractor:
         ]
         pixels = np.stack([np.asarray(channel) for channel in channels]).clip(0, 255)
         return Sample(pixels, picture.rgb.size)
-
-    def load(self) -> None:
-        """Load the network, if that was not done before."""
-        _ = self._network
 
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return pool features, float32 of shape (len(batch), 2048)."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Embeddings, Sample
+from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
 from utils.device import torch_device
 from utils.errors import UserError
@@ -48,7 +48,7 @@ _EPSILON = 1e-10
 _SMALLEST = 31  # pixels; below that the second pool has no whole window
 
 
-class LpipsExtractor:
+class LpipsExtractor(KeepsNetwork):
     """LPIPS distance of a candidate to its reference: 0 for equal images, no upper bound.
 
     Images are compared at their own size; nothing is resized.
@@ -102,10 +102,6 @@ class LpipsExtractor:
         if min(picture.rgb.size) < _SMALLEST:
             raise ValueError(f"AlexNet needs at least {_SMALLEST} pixels a side")
         return Sample(np.asarray(picture.rgb), picture.rgb.size)
-
-    def load(self) -> None:
-        """Load the network, if that was not done before."""
-        _ = self._network
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return the distances, float32 of shape (len(batch), 1).

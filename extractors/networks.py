@@ -1,4 +1,4 @@
-"""Loading networks while others run."""
+"""Loading networks while others run, and letting go of them."""
 
 from __future__ import annotations
 
@@ -78,8 +78,14 @@ class Networks:
             torch.set_num_threads(threads)
 
     def close(self) -> None:
-        """Begin no further load; when those begun have ended, give memory back."""
+        """Begin no further load; when those begun have ended, let go of the networks.
+
+        So what takes memory for every image, the scores, has the place that the networks had.
+        """
         self._pool.shutdown(cancel_futures=True)
+        for extractor in self._extractors:
+            if extractor.name in self._loads:
+                extractor.unload()
         if self._loads:
             _release_memory()
 

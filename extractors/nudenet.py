@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from extractors.base import Detections, Sample
+from extractors.base import Detections, KeepsNetwork, Sample
 from utils.errors import UserError
 from utils.images import Picture, check_pixels
 from utils.weights import file_sha256, spec_digest
@@ -50,7 +50,7 @@ _STORED_ABOVE = 0.05  # rows go lower, so that any later threshold is a recomput
 _NMS_IOU = 0.45
 
 
-class NudeNetExtractor:
+class NudeNetExtractor(KeepsNetwork):
     """Detections of the nudenet package's network.
 
     Non-maximum suppression is class-agnostic. It keeps or drops a box by higher-scored boxes
@@ -123,10 +123,10 @@ class NudeNetExtractor:
     @property
     def _session(self):
         with self._loading:
-            return self._open_session
+            return self._network
 
     @cached_property
-    def _open_session(self):
+    def _network(self):
         import onnxruntime
 
         providers: list[Any] = ["CPUExecutionProvider"]

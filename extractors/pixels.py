@@ -72,6 +72,9 @@ class PixelsExtractor:
         """Import torchmetrics."""
         import torchmetrics.functional.image  # noqa: F401
 
+    def unload(self) -> None:
+        """There is no network to let go of."""
+
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return SSIM and MSE of each pair, float32 of shape (len(batch), 2).
 

@@ -55,6 +55,9 @@ class StatsExtractor:
     def load(self) -> None:
         """There is nothing to load."""
 
+    def unload(self) -> None:
+        """Nor to let go of."""
+
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return the rows, float32 of shape (len(batch), 4)."""
         return np.stack([sample.pixels for sample in batch])

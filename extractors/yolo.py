@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Detections, Sample
+from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
@@ -44,7 +44,7 @@ _THINNEST = 500  # at 640 pixels a side, a strip of 1.3
 _SWITCHES = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 
 
-class YoloExtractor:
+class YoloExtractor(KeepsNetwork):
     """Detections of an ultralytics detection model.
 
     Rows with score > t are what ``predict(conf=t)`` gives: non-maximum suppression drops a box
@@ -101,10 +101,6 @@ class YoloExtractor:
         if max(size) > _THINNEST * min(size):
             raise ValueError(f"one side is over {_THINNEST} times the other")
         return Sample(np.asarray(picture.upright), size)
-
-    def load(self) -> None:
-        """Load the network, if that was not done before."""
-        _ = self._network
 
     def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
         """Return the detections of each sample, highest score first, at most 300.

@@ -39,6 +39,9 @@ class Mean:
         if self.fail == "model":
             raise UserError("no such model")
 
+    def unload(self):
+        pass
+
     def forward(self, batch):
         assert len({sample.pixels.shape for sample in batch}) == 1
         self.batches.append(len(batch))

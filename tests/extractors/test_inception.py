@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +103,17 @@ def test_convolutions_in_fp32_do_not_round_to_tf32():
         assert not cudnn.allow_tf32
         assert torch.is_inference_mode_enabled()
     assert cudnn.allow_tf32 == before
+
+
+def test_an_unloaded_network_is_gone_and_loaded_anew_when_needed(weights, samples, rows):
+    extractor = InceptionExtractor(str(weights), device="cpu")
+    extractor.load()
+    network = weakref.ref(extractor._network)
+    extractor.unload()
+    extractor.unload()  # of one that is gone: nothing
+    gc.collect()
+    assert network() is None
+    np.testing.assert_allclose(extractor.forward(samples[:1]), rows[:1], rtol=1e-5)
 
 
 def test_a_file_without_batch_counters_loads(state, tmp_path):

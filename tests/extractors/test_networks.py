@@ -15,12 +15,16 @@ class Loads:
         self.name, self.slow_to_load, self.error = name, slow_to_load, error
         self.log = [] if log is None else log
         self.may = threading.Event()
+        self.gone = False
 
     def load(self):
         assert self.may.wait(10)
         self.log.append(self.name)
         if self.error:
             raise self.error
+
+    def unload(self):
+        self.gone = True
 
 
 def test_networks_are_loaded_once_and_the_slow_ones_last():
@@ -61,6 +65,16 @@ def test_what_was_loaded_first_runs_first():
     networks.wait(["second"])
     assert networks.first_loaded(["second", "first"]) == "first"
     networks.close()
+
+
+def test_what_was_loaded_is_let_go_of_at_the_end():
+    # Else scoring a million images needs the networks' memory beside the features'.
+    used, unused = Loads("used"), Loads("unused")
+    networks = Networks([used, unused])
+    used.may.set()
+    networks.start(["used"])
+    networks.close()
+    assert (used.gone, unused.gone) == (True, False)
 
 
 def test_an_error_of_loading_comes_when_the_network_is_asked_for():

@@ -32,6 +32,7 @@ T = TypeVar("T")
 FLUSH_SECONDS = 2.0
 _FLUSH_SHARE = 0.05  # of the time a run has taken: long ones leave few, large parts
 _GROUP_ROWS = 1024  # of a part: what is read at a time
+_HELD_ROWS = 8192  # of a table: up to so many are read once; 64 MB of the largest rows
 _DETECTION = pa.struct(
     [("label", pa.string()), *((field, pa.float32()) for field in ("score", "x", "y", "w", "h"))]
 )
@@ -51,9 +52,10 @@ class FeatureTable:
         self.folder = folder
         self.rows = rows
         self._schema = _schema(rows)
-        self._parts: list[Path] = []
-        self._starts = [0]  # rows before each part, and at the end those in all
-        self._index: dict[str, int] = {}  # image -> its row, counted over all parts
+        self._groups: list[tuple[Path, int]] = []  # part, and number of the row group in it
+        self._starts = [0]  # rows before each group, and at the end those in all
+        self._held: dict[int, pa.Array] = {}  # group -> its rows
+        self._index: dict[str, int] = {}  # image -> its row, counted over all groups
         self._pending: dict[str, Any] = {}
         self._opened = self._flushed = time.monotonic()
         for part in sorted(folder.glob("part-*.parquet")):
@@ -145,17 +147,22 @@ class FeatureTable:
         wanted = wanted[targets]
         embeddings = isinstance(self.rows, Embeddings)
         out = np.empty((n, self.rows.dim), np.float32) if embeddings else np.empty(n, object)
-        for part in np.unique(np.searchsorted(self._starts, wanted, side="right")) - 1:
-            with pq.ParquetFile(self._parts[part]) as file:
-                first = self._starts[part]
-                for group in range(file.num_row_groups):
-                    end = first + file.metadata.row_group(group).num_rows
-                    here = slice(*np.searchsorted(wanted, (first, end)))
-                    if here.start < here.stop:
-                        column = file.read_row_group(group, ["row"])["row"].combine_chunks()
-                        out[targets[here]] = self._taken(column, wanted[here] - first)
-                    first = end
+        for group in np.unique(np.searchsorted(self._starts, wanted, side="right")) - 1:
+            first, end = self._starts[group : group + 2]
+            here = slice(*np.searchsorted(wanted, (first, end)))
+            out[targets[here]] = self._taken(self._column(group), wanted[here] - first)
         return out if embeddings else list(out)
+
+    def _column(self, group: int) -> pa.Array:
+        """The rows of a row group."""
+        if group in self._held:
+            return self._held[group]
+        part, number = self._groups[group]
+        with pq.ParquetFile(part) as file:
+            column = file.read_row_group(number, ["row"])["row"].combine_chunks()
+        if self._starts[-1] <= _HELD_ROWS:
+            self._held[group] = column
+        return column
 
     def _taken(self, column: pa.Array, positions: np.ndarray) -> np.ndarray:
         """The rows of a column at some positions."""
@@ -172,16 +179,19 @@ class FeatureTable:
             with pq.ParquetFile(part, page_checksum_verification=True) as file:
                 if not file.schema_arrow.equals(self._schema):
                     raise ValueError(f"its columns are not those of {self.folder.name}")
-                groups = map(file.read_row_group, range(file.num_row_groups))  # checks every page
-                images = [image for group in groups for image in group["image"].to_pylist()]
+                groups = [  # reading checks every page
+                    file.read_row_group(number)["image"].to_pylist()
+                    for number in range(file.num_row_groups)
+                ]
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             logger.warning("%s: left out of the feature store, delete it: %s", part, reason)
             return
-        self._parts.append(part)
-        for row, image in enumerate(images, self._starts[-1]):
-            self._index.setdefault(image, row)
-        self._starts.append(self._starts[-1] + len(images))
+        for number, images in enumerate(groups):
+            for row, image in enumerate(images, self._starts[-1]):
+                self._index.setdefault(image, row)
+            self._groups.append((part, number))
+            self._starts.append(self._starts[-1] + len(images))
 
 
 def _detections(rows: Sequence[Sequence[dict[str, Any]]]) -> pa.Array:

@@ -55,6 +55,25 @@ def test_a_part_is_read_in_pieces_and_only_those_that_are_asked_for(tmp_path, mo
     assert len(FeatureStore(tmp_path).table("t", rows)) == 10
 
 
+@pytest.mark.parametrize(("held", "reads"), [(10, 3), (9, 6)])
+def test_a_small_table_is_read_once_and_a_large_one_is_not_kept(tmp_path, monkeypatch, held, reads):
+    # Else every method's scores read all parts again, or a million images' rows fill the memory.
+    monkeypatch.setattr(extractors.store, "_GROUP_ROWS", 4)
+    monkeypatch.setattr(extractors.store, "_HELD_ROWS", held)
+    table = FeatureStore(tmp_path).table("t", Embeddings(1))
+    for i in range(10):
+        table.add(f"{i}", np.array([i], np.float32))
+    table.flush()
+    read = []
+    original = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda f, i, *a: read.append(i) or original(f, i, *a)
+    )
+    for images in ("0123456789", "9876543210"):
+        assert table.get(images).ravel().tolist() == [*map(int, images)]
+    assert len(read) == reads
+
+
 def test_a_store_is_empty_until_a_row_is_written(tmp_path):
     # A folder of heads lies in the same cache.
     store = FeatureStore(tmp_path)

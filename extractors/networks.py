@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 
 from extractors.base import Extractor, PairExtractor
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_LARGE = 1 << 30
-_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage")
+_USUAL, _LARGE = 1 << 20, 1 << 30
+_HEAP = _LARGE - (1 << 20)  # under both thresholds
 
 
 class Networks:
@@ -28,7 +28,8 @@ class Networks:
         self._extractors = sorted(extractors, key=lambda extractor: extractor.slow_to_load)
         self._loads: dict[str, Future[None]] = {}
         self._starting = Lock()
-        self._pool = ThreadPoolExecutor(1, "networks", initializer=_prepare_memory)
+        self._pool = ThreadPoolExecutor(1, "networks")
+        _prepare_memory()
 
     def start(self, names: Iterable[str]) -> None:
         """Begin to load networks, if that was not begun before; any thread may ask."""
@@ -94,20 +95,29 @@ def _prepare_memory() -> None:
     """Have arrays cost less: a tenth of the time of a run on CPUs goes into clearing their memory.
 
     glibc hands large blocks back to the system, which clears each anew: it is to keep them for the
-    next ones. torch, not imported yet, is to ask for pages of 2 MB where the system has them.
+    next ones. Linux is to give the heap of the main thread, which must call this, pages of 2 MB as
+    far as it is likely to grow. (torch's ``THP_MEM_ALLOC_ENABLE`` aligns every block to such pages:
+    the gaps between them let the heap of a long run grow by hundreds of MB.)
     """
     glibc = _glibc()
-    if glibc:
-        glibc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        glibc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
-    if _HUGE_PAGES.is_dir():
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if not glibc:
+        return
+    glibc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    glibc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+    glibc.malloc.restype = ctypes.c_void_p
+    block = glibc.malloc(ctypes.c_size_t(_HEAP))
+    if block:
+        first = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (block + _HEAP - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        glibc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), mmap.MADV_HUGEPAGE)
+        glibc.free(ctypes.c_void_p(block))
 
 
 def _release_memory() -> None:
-    """Hand back what was kept: scoring needs little of it, and not in such blocks."""
+    """Hand back what was kept, and large blocks at once from now on: scoring needs few of them."""
     glibc = _glibc()
     if glibc:
+        glibc.mallopt(_M_MMAP_THRESHOLD, _USUAL)
         glibc.malloc_trim(0)
 
 

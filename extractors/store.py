@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
 _FLUSH_SHARE = 0.05  # of the time a run has taken: long ones leave few, large parts
+_PENDING_ROWS = 1024  # are written at the latest: 8 MB of the largest rows
 _GROUP_ROWS = 1024  # of a part: what is read at a time
 _HELD_ROWS = 8192  # of a table: up to so many are read once; 64 MB of the largest rows
 _DETECTION = pa.struct(
@@ -71,13 +72,14 @@ class FeatureTable:
         """Keep a row.
 
         While rows keep coming it is on disk ``FLUSH_SECONDS`` later, or a twentieth of the time
-        since the table was opened, whichever is longer.
+        since the table was opened, whichever is longer; at once when ``_PENDING_ROWS`` wait.
         """
         now = time.monotonic()
         if not self._pending:
             self._flushed = now
         self._pending[image] = row
-        if now - self._flushed > max(FLUSH_SECONDS, _FLUSH_SHARE * (now - self._opened)):
+        late = now - self._flushed > max(FLUSH_SECONDS, _FLUSH_SHARE * (now - self._opened))
+        if late or len(self._pending) >= _PENDING_ROWS:
             self.flush()
 
     def complete(

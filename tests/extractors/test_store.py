@@ -74,6 +74,16 @@ def test_a_small_table_is_read_once_and_a_large_one_is_not_kept(tmp_path, monkey
     assert len(read) == reads
 
 
+def test_no_more_than_some_rows_wait_to_be_written(tmp_path, monkeypatch):
+    # Else a twentieth of a run of a day is lost when it is killed, and fills the memory till then.
+    monkeypatch.setattr(extractors.store, "_PENDING_ROWS", 4)
+    table = FeatureStore(tmp_path).table("e", Embeddings(1))
+    for i in range(11):
+        table.add(f"{i}", np.array([i], np.float32))
+    assert len(FeatureStore(tmp_path).table("e", Embeddings(1))) == 8
+    assert len(table) == 11
+
+
 def test_a_store_is_empty_until_a_row_is_written(tmp_path):
     # A folder of heads lies in the same cache.
     store = FeatureStore(tmp_path)

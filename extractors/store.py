@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
 _FLUSH_SHARE = 0.05  # of the time a run has taken: long ones leave few, large parts
-_PENDING_ROWS = 1024  # are written at the latest: 8 MB of the largest rows
+_PENDING_ROWS = 1024  # that wait to be written, at most: 8 MB of the largest rows
 _GROUP_ROWS = 1024  # of a part: what is read at a time
 _HELD_ROWS = 8192  # of a table: up to so many are read once; 64 MB of the largest rows
 _DETECTION = pa.struct(
@@ -57,7 +57,11 @@ class FeatureTable:
         self._starts = [0]  # rows before each group, and at the end those in all
         self._held: dict[int, pa.Array] = {}  # group -> its rows
         self._index: dict[str, int] = {}  # image -> its row, counted over all groups
-        self._pending: dict[str, Any] = {}
+        self._pending: dict[str, int] = {}  # image -> its place among those written next
+        # In one block: rows left where they were made keep batches from fitting in between, and
+        # the heap of a long run grows by hundreds of MB.
+        kind = (np.float32, (rows.dim,)) if isinstance(rows, Embeddings) else object
+        self._next = np.empty(_PENDING_ROWS, kind)
         self._opened = self._flushed = time.monotonic()
         for part in sorted(folder.glob("part-*.parquet")):
             self._add_part(part)
@@ -77,9 +81,9 @@ class FeatureTable:
         now = time.monotonic()
         if not self._pending:
             self._flushed = now
-        self._pending[image] = row
+        self._next[self._pending.setdefault(image, len(self._pending))] = row
         late = now - self._flushed > max(FLUSH_SECONDS, _FLUSH_SHARE * (now - self._opened))
-        if late or len(self._pending) >= _PENDING_ROWS:
+        if late or len(self._pending) == len(self._next):
             self.flush()
 
     def complete(
@@ -105,10 +109,9 @@ class FeatureTable:
         """
         if not self._pending:
             return
-        rows = list(self._pending.values())
+        rows = self._next[: len(self._pending)]
         if isinstance(self.rows, Embeddings):
-            flat = numbers(np.concatenate(rows, dtype=np.float32))
-            column = pa.FixedSizeListArray.from_arrays(flat, self.rows.dim)
+            column = pa.FixedSizeListArray.from_arrays(numbers(rows), self.rows.dim)
         else:
             column = _detections(rows)
         table = pa.table([strings(list(self._pending)), column], schema=self._schema)

@@ -8,6 +8,7 @@ torchvision takes four seconds, as long as scoring sixty images.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -162,6 +163,10 @@ class _LastBlockE(_BlockE):
     pool = staticmethod(_maximum)  # so in the graph of 2015; the paper has an average
 
 
+_LARGE = 7  # first layers, up to 35 x 35 pixels: what they make is the largest
+_AT_ONCE = 4  # images in them on a CPU: as fast as 16, and a sixth of all memory less
+
+
 class FidInceptionV3(nn.Module):
     """Pool features of the FID's Inception-v3; 299 x 299 pixels scaled to -1..1 are its input."""
 
@@ -190,10 +195,16 @@ class FidInceptionV3(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map images of shape (n, 3, 299, 299) to features of shape (n, 2048)."""
-        for name, layer in self.named_children():  # in the order they were made
-            if name != "fc":
-                x = layer(x)
-        return x.flatten(1)
+        layers = [layer for name, layer in self.named_children() if name != "fc"]  # in order
+        few = _AT_ONCE if x.device.type == "cpu" else len(x)
+        x = torch.cat([_through(layers[:_LARGE], part) for part in x.split(few)])
+        return _through(layers[_LARGE:], x).flatten(1)
+
+
+def _through(layers: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 def fused(network: FidInceptionV3) -> FidInceptionV3:

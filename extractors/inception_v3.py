@@ -8,7 +8,6 @@ torchvision takes four seconds, as long as scoring sixty images.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -197,14 +196,8 @@ class FidInceptionV3(nn.Module):
         """Map images of shape (n, 3, 299, 299) to features of shape (n, 2048)."""
         layers = [layer for name, layer in self.named_children() if name != "fc"]  # in order
         few = _AT_ONCE if x.device.type == "cpu" else len(x)
-        x = torch.cat([_through(layers[:_LARGE], part) for part in x.split(few)])
-        return _through(layers[_LARGE:], x).flatten(1)
-
-
-def _through(layers: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x
+        first, rest = nn.Sequential(*layers[:_LARGE]), nn.Sequential(*layers[_LARGE:])
+        return rest(torch.cat([first(part) for part in x.split(few)])).flatten(1)
 
 
 def fused(network: FidInceptionV3) -> FidInceptionV3:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
-_FLUSH_SHARE = 0.05  # of the time a run has taken: long ones leave few, large parts
+_FLUSH_SHARE = 0.05  # of the time a run has taken: parts grow with it, up to the number below
 _PENDING_ROWS = 1024  # that wait to be written, at most: 8 MB of the largest rows
 _GROUP_ROWS = 1024  # of a part: what is read at a time
 _HELD_ROWS = 8192  # of a table: up to so many are read once; 64 MB of the largest rows

@@ -15,6 +15,16 @@ from utils.errors import UserError
 FACE = {"label": "FACE_MALE", "score": 0.5, "x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0}
 
 
+def count_reads(monkeypatch):
+    """From here on, the numbers of the row groups that are read."""
+    read = []
+    original = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda f, i, *a: read.append(i) or original(f, i, *a)
+    )
+    return read
+
+
 def test_embeddings_come_back_in_the_order_asked_for(tmp_path):
     store = FeatureStore(tmp_path)
     table = store.table("e", Embeddings(3))
@@ -44,11 +54,7 @@ def test_a_part_is_read_in_pieces_and_only_those_that_are_asked_for(tmp_path, mo
     for image, row in made.items():
         table.add(image, row if isinstance(rows, Detections) else np.array(row, np.float32))
     table.flush()
-    read = []
-    original = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_group", lambda f, i, *a: read.append(i) or original(f, i, *a)
-    )
+    read = count_reads(monkeypatch)
     asked = ["9", "1", "8", "1"]
     assert [list(row) for row in table.get(asked)] == [made[image] for image in asked]
     assert read == [0, 2]
@@ -64,11 +70,7 @@ def test_a_small_table_is_read_once_and_a_large_one_is_not_kept(tmp_path, monkey
     for i in range(10):
         table.add(f"{i}", np.array([i], np.float32))
     table.flush()
-    read = []
-    original = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_group", lambda f, i, *a: read.append(i) or original(f, i, *a)
-    )
+    read = count_reads(monkeypatch)
     for images in ("0123456789", "9876543210"):
         assert table.get(images).ravel().tolist() == [*map(int, images)]
     assert len(read) == reads

@@ -16,25 +16,31 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from tqdm import tqdm
-
-from extractors.base import Embeddings, Extractor, PairExtractor, Sample, pair_key
+from extractors.base import Extractor, PairExtractor, Sample, is_finite, pair_key
 from extractors.networks import Networks
+from extractors.progress import Progress
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError, decode, read
+from utils.images import UnreadableImageError, decode, read
+from utils.text import printable
 
 logger = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 4  # of an extractor, while its network is being loaded
+_ENOUGH = 4  # images of a batch: if none of so many gives a finite row, the weights are to blame
+# Bytes of samples, which networks multiply: images of usual sizes stay far below.
+_BATCH_BYTES = 128 << 20
+_PAIRS_BYTES = 32 << 20  # of a batch of pairs, which are compared at their own size
+_WAITING_BYTES = 512 << 20
+_LOADED_BYTES = 256 << 20  # of groups that are loaded ahead
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,7 +84,7 @@ class Extraction:
         """Why a pair has no row of an extractor; None if it has one."""
         broken = next((r for r in (self.records[path] for path in pair) if r.error), None)
         if broken:
-            return f"{broken.path.name}: {broken.error}"
+            return f"{printable(broken.path.name)}: {broken.error}"
         return self.pair_failure(pair, extractor)
 
     def pair_failure(self, pair: Pair, extractor: str) -> str | None:
@@ -104,29 +110,25 @@ def extract(
         pairs: the extractors wanted of each (reference, candidate); both are in ``images``.
         batch_size: most samples in a forward pass.
         workers: loader threads.
-        progress: show a bar with rate and estimate on stderr.
+        progress: show a bar on stderr: rows done of those wanted, what runs, rate, time left.
 
     Raises:
-        UserError: a model cannot be loaded or the store cannot be written.
+        UserError: a model cannot be loaded or is damaged, or rows are lacking and the store cannot
+            be written.
     """
-    started = time.monotonic()
-    run = _Run(images, pairs or {}, store, batch_size)
+    run = _Run(images, pairs or {}, store, batch_size, progress)
     groups = _groups(images, pairs or {})
     ahead = max(1, (2 * workers + batch_size) * len(groups) // max(1, len(images)))
     try:
         run.open()
-        with tqdm(total=len(images), unit="img", disable=not progress, smoothing=0.1) as bar:
-            for loaded in ordered_map(run.load, groups, workers, ahead):
-                run.take(loaded)
-                bar.update(len(loaded.records))
-            run.forward_rest()
+        for loaded in ordered_map(
+            run.load, groups, workers, ahead, size=_Loaded.nbytes, most=_LOADED_BYTES
+        ):
+            run.take(loaded)
+        run.forward_rest()
     finally:
         run.close()
-    seconds = time.monotonic() - started
-    for name, n in run.computed.items():
-        found = "every row was in the store" if len(run.tables[name]) else "nothing to compute"
-        what = f"{n} rows computed" if n else f"{found}, no forward pass"
-        logger.info("%s: %s (%d images, %.1f s)", name, what, len(images), seconds)
+    run.report()
     records = {path: run.records[path] for path in images}
     return Extraction(records, run.tables, run.computed, run.failures)
 
@@ -157,9 +159,25 @@ def _groups(images: Iterable[Path], pairs: Iterable[Pair]) -> list[_Group]:
 class _Loaded:
     """A group in memory; only the samples whose rows the store lacks."""
 
+    rows: int  # that are wanted of it
     records: dict[Path, ImageRecord] = field(default_factory=dict)
     samples: list[tuple[str, str, Any]] = field(default_factory=list)  # extractor, key, sample(s)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def nbytes(self) -> int:
+        """Memory that the samples take."""
+        arrays = {
+            id(one.pixels): one.pixels.nbytes
+            for _, _, sample in self.samples
+            for one in (sample if isinstance(sample, tuple) else (sample,))
+        }
+        return sum(arrays.values())
+
+
+def _nbytes(sample: Sample | tuple[Sample, Sample]) -> int:
+    """Memory that a sample, or the two of a pair, takes."""
+    several = sample if isinstance(sample, tuple) else (sample,)
+    return sum(one.pixels.nbytes for one in several)
 
 
 class _Run:
@@ -171,15 +189,20 @@ class _Run:
         pairs: Mapping[Pair, Sequence[PairExtractor]],
         store: FeatureStore,
         batch_size: int,
+        progress: bool,
     ) -> None:
         self.images = images
         self.pairs = pairs
-        wanted = (*images.values(), *pairs.values())
-        self.extractors = {e.name: e for several in wanted for e in several}
+        wanted = [e for several in (*images.values(), *pairs.values()) for e in several]
+        self.extractors = {e.name: e for e in wanted}
+        self.wanted = Counter(e.name for e in wanted)
+        self.progress = Progress(len(wanted), shown=progress)
         self.store = store
         self.tables: dict[str, FeatureTable] = {}
         self.networks = Networks(self.extractors.values())
         self.computed = dict.fromkeys(self.extractors, 0)
+        self.refused: Counter[str] = Counter()  # rows that are not finite
+        self.seconds = dict.fromkeys(self.extractors, 0.0)  # in forward passes
         self.batch_size = batch_size
         self.records: dict[Path, ImageRecord] = {}
         self.failures: dict[tuple[str, str], str] = {}
@@ -197,7 +220,9 @@ class _Run:
 
     def load(self, group: _Group) -> _Loaded:
         """Read, hash, decode and prepare a group (in a loader thread)."""
-        loaded = _Loaded()
+        wanted = [self.images[path] for path in group.paths]
+        wanted += [self.pairs[pair] for pair in group.pairs]
+        loaded = _Loaded(sum(map(len, wanted)))
         contents: dict[Path, bytes] = {}
         for path in group.paths:
             try:
@@ -207,14 +232,15 @@ class _Run:
             except UnreadableImageError as error:
                 loaded.records[path] = ImageRecord(path, None, str(error))
         singles, pairs = self._lacking(group, loaded.records)
-        self.networks.start(extractor.name for _, extractor in (*singles, *pairs))
-        pictures: dict[Path, Picture] = {}
-        for path in dict.fromkeys([p for p, _ in singles] + [p for pair, _ in pairs for p in pair]):
-            try:
-                pictures[path] = decode(contents.pop(path))
-            except UnreadableImageError as error:
-                loaded.records[path] = ImageRecord(path, None, str(error))
-        prepared = _Prepared(pictures, loaded)
+        if singles or pairs:
+            self.store.check_writable()
+            self.networks.start(extractor.name for _, extractor in (*singles, *pairs))
+        takers: dict[Path, dict[str, Extractor | PairExtractor]] = {}
+        for path, extractor in [*singles, *((p, e) for pair, e in pairs for p in pair)]:
+            takers.setdefault(path, {})[extractor.name] = extractor
+        prepared = _Prepared(loaded)
+        for path, extractors in takers.items():
+            prepared.add_image(path, contents.pop(path), extractors.values())
         for path, extractor in singles:
             prepared.add_single(path, extractor)
         for pair, extractor in pairs:
@@ -245,31 +271,49 @@ class _Run:
         """Queue the samples of a group, and run the full batches whose networks are there."""
         self.records.update(loaded.records)
         self.failures.update(loaded.failures)
+        queued = 0
         for name, key, sample in loaded.samples:
             if self._came_before(name, key):
                 continue
+            queued += 1
             shape = (sample if isinstance(sample, Sample) else sample[0]).pixels.shape
             batch = self.waiting.setdefault((name, shape), {})
             batch[key] = sample
-            if len(batch) == self.batch_size:
+            if len(batch) == self._most(sample):
                 self._close_batch(name, shape)
-        while sum(map(len, self.waiting.values())) > 4 * self.batch_size * len(self.extractors):
+        self.progress.found(loaded.rows - queued)
+        while self._too_much_waits():
             # A folder of many shapes: what waits for its like must not fill the memory.
             self._close_batch(*max(self.waiting, key=lambda slot: len(self.waiting[slot])))
         self._forward(most_left=_BATCHES_AHEAD)
+
+    def _most(self, sample: Sample | tuple[Sample, Sample]) -> int:
+        """The size of a batch of samples like this one."""
+        most = _BATCH_BYTES if isinstance(sample, Sample) else _PAIRS_BYTES
+        return min(self.batch_size, max(1, most // _nbytes(sample)))
+
+    def _too_much_waits(self) -> bool:
+        batches = self.waiting.values()
+        return (
+            sum(map(len, batches)) > 4 * self.batch_size * len(self.extractors)
+            or _batch_bytes(batches) > _WAITING_BYTES
+        )
 
     def forward_rest(self) -> None:
         """Run everything that waits, also the batches that never filled."""
         for slot in list(self.waiting):
             self._close_batch(*slot)
         self._forward(most_left=0)
+        for name in self.extractors:
+            self._check_weights(name)
 
     def _came_before(self, name: str, key: str) -> bool:
-        """Whether an equal file was there first; that it waits for its like is checked later."""
+        """Whether an equal file was there first."""
         return (
             key in self.tables[name]
             or (key, name) in self.failures
             or any(key in batch for batch in self.ready.get(name, ()))
+            or any(key in batch for slot, batch in self.waiting.items() if slot[0] == name)
         )
 
     def _close_batch(self, name: str, shape: tuple[int, ...]) -> None:
@@ -280,54 +324,115 @@ class _Run:
         while self.ready:
             name = self.networks.first_loaded(self.ready)
             if name is None:
-                if max(map(len, self.ready.values())) <= most_left:
+                if self._may_wait(most_left):
                     return
+                self.progress.says(f"loading {next(iter(self.ready))}")
                 self.networks.wait(self.ready)
                 continue
             self._run_batch(name, self.ready[name].popleft())
             if not self.ready[name]:
                 del self.ready[name]
 
+    def _may_wait(self, most_left: int) -> bool:
+        """Whether the batches whose networks are still loading may be joined by more."""
+        several = self.ready.values()
+        held = sum(map(_batch_bytes, several))
+        return max(map(len, several)) <= most_left and held <= _WAITING_BYTES
+
     def _run_batch(self, name: str, batch: Mapping[str, Any]) -> None:
         extractor, table = self.extractors[name], self.tables[name]
+        self.progress.says(name)
+        started = time.monotonic()
         with self.networks.beside_loading():
             rows = extractor.forward(list(batch.values()))
+        self.seconds[name] += time.monotonic() - started
         for key, row in zip(batch, rows, strict=True):
-            if isinstance(extractor.rows, Embeddings) and not np.isfinite(row).all():
+            if is_finite(row):
+                table.add(key, row)
+                self.computed[name] += 1
+            else:
+                self.refused[name] += 1
                 self.failures[key, name] = f"{name} gives values that are not finite"
-                continue
-            table.add(key, row)
-            self.computed[name] += 1
+        self.progress.computed(len(batch))
+        if len(batch) >= _ENOUGH:
+            self._check_weights(name)
+
+    def _check_weights(self, name: str) -> None:
+        """Refuse a network that has failed on every image there was.
+
+        Raises:
+            UserError: it has.
+        """
+        if self.refused[name] and not len(self.tables[name]):
+            about = self.extractors[name].provenance
+            precision = about.get("precision")
+            coarse = f", or too large for {precision}" if precision in ("bf16", "fp16") else ""
+            raise UserError(
+                f"{about.get('path', name)}: {name} gives values that are not finite for every "
+                f"image: its weights are damaged{coarse}"
+            )
+
+    def report(self) -> None:
+        """Log what was computed of each extractor, and how long its own passes took."""
+        pairwise = {e.name for several in self.pairs.values() for e in several}
+        for name, n in self.computed.items():
+            found = "every row was in the store" if len(self.tables[name]) else "nothing to compute"
+            what = f"{n} rows computed" if n else f"{found}, no forward pass"
+            unit = "pairs" if name in pairwise else "images"
+            about = (name, what, self.wanted[name], self.seconds[name])
+            logger.info(f"%s: %s (%d {unit}, %.1f s)", *about)
 
     def close(self) -> None:
         """Let go of the networks, and write what is not written yet."""
+        self.progress.close()
         self.networks.close()
         for table in self.tables.values():
             table.flush()
 
 
+def _batch_bytes(batches: Iterable[Mapping[str, Any]]) -> int:
+    """Memory that the samples of batches take, those of several pairs counted with each."""
+    return sum(len(batch) * _nbytes(next(iter(batch.values()))) for batch in batches)
+
+
 @dataclass(frozen=True)
 class _Prepared:
-    """Makes the samples of a group's pictures, each once however many pairs it is in."""
+    """Makes the samples of a group's images, each once however many pairs it is in."""
 
-    pictures: Mapping[Path, Picture]
     loaded: _Loaded
-    samples: dict[tuple[Path, str], Sample | None] = field(default_factory=dict)
+    samples: dict[tuple[Path, str], Sample] = field(default_factory=dict)
+
+    def add_image(
+        self, path: Path, content: bytes, extractors: Iterable[Extractor | PairExtractor]
+    ) -> None:
+        """Decode a file and make what the extractors take; then the picture is let go of."""
+        try:
+            picture = decode(content)
+        except UnreadableImageError as error:
+            self.loaded.records[path] = ImageRecord(path, None, str(error))
+            return
+        for extractor in extractors:
+            try:
+                self.samples[path, extractor.name] = extractor.prepare(picture)
+            except UnreadableImageError as error:  # a 1 x 100000 strip, say
+                size = "x".join(map(str, picture.rgb.size))
+                why = f"{extractor.name} cannot take it ({size}): {error}"
+                self.loaded.failures[self._digest(path), extractor.name] = why
 
     def add_single(self, path: Path, extractor: Extractor) -> None:
-        sample = self._sample(path, extractor)
+        sample = self.samples.get((path, extractor.name))
         if sample is not None:
             self.loaded.samples.append((extractor.name, self._digest(path), sample))
 
     def add_pair(self, pair: Pair, extractor: PairExtractor) -> None:
-        if not all(path in self.pictures for path in pair):
+        if any(self.loaded.records[path].error for path in pair):
             return  # the image's record says why
         slot = pair_key(*map(self._digest, pair)), extractor.name
-        reference, candidate = (self._sample(path, extractor) for path in pair)
+        reference, candidate = (self.samples.get((path, extractor.name)) for path in pair)
         if reference is None or candidate is None:
             bad = pair[0] if reference is None else pair[1]
             why = self.loaded.failures[self._digest(bad), extractor.name]
-            self.loaded.failures[slot] = f"{bad.name}: {why}"
+            self.loaded.failures[slot] = f"{printable(bad.name)}: {why}"
         elif reference.pixels.shape != candidate.pixels.shape:
             sizes = " and ".join("x".join(map(str, s.size)) for s in (reference, candidate))
             self.loaded.failures[slot] = f"the two images differ in size ({sizes})"
@@ -337,40 +442,41 @@ class _Prepared:
     def _digest(self, path: Path) -> str:
         return self.loaded.records[path].digest
 
-    def _sample(self, path: Path, extractor: Extractor | PairExtractor) -> Sample | None:
-        slot = path, extractor.name
-        if slot not in self.samples:
-            self.samples[slot] = self._make(path, extractor)
-        return self.samples[slot]
-
-    def _make(self, path: Path, extractor: Extractor | PairExtractor) -> Sample | None:
-        picture = self.pictures.get(path)
-        if picture is None:
-            return None
-        try:
-            return extractor.prepare(picture)
-        except UserError:  # the model's fault
-            raise
-        except Exception as error:  # a 1 x 100000 strip, say: the file's fault, not the run's
-            size = "x".join(map(str, picture.rgb.size))
-            why = f"{extractor.name} cannot take it ({size}): {error}"
-            self.loaded.failures[self._digest(path), extractor.name] = why
-            return None
-
 
 def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int
+    function: Callable[[T], R],
+    items: Iterable[T],
+    workers: int,
+    ahead: int,
+    *,
+    size: Callable[[R], int] = lambda _: 0,
+    most: float = inf,
 ) -> Iterator[R]:
-    """Yield ``function(item)`` in order, computed by threads at most ``ahead`` items in front."""
+    """Yield ``function(item)`` in order, computed by threads at most ``ahead`` items in front.
+
+    Args:
+        size: how large a result is; fewer items are in front while as many of the largest so far
+            would be larger together than ``most``. Until one is known, as many as threads.
+    """
     with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
         queue: deque[Future[R]] = deque()
+        largest = -1
+
+        def first() -> R:
+            nonlocal largest
+            result = queue.popleft().result()
+            largest = max(largest, size(result))
+            return result
+
         try:
             for item in items:
                 queue.append(pool.submit(function, item))
-                if len(queue) > ahead:
-                    yield queue.popleft().result()
+                while len(queue) > (
+                    workers if largest < 0 else min(ahead, most // max(1, largest))
+                ):
+                    yield first()
             while queue:
-                yield queue.popleft().result()
+                yield first()
         finally:
             for future in queue:
                 future.cancel()

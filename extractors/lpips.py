@@ -24,7 +24,7 @@ from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
 from utils.device import torch_device
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 from utils.weights import (
     Published,
     file_sha256,
@@ -46,6 +46,7 @@ _MEAN = (-0.030, -0.088, -0.188)
 _STD = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 _SMALLEST = 31  # pixels; below that the second pool has no whole window
+_LARGEST = 2880 * 2880  # pixels, 4K among them: AlexNet takes 180 bytes for each of a pair
 
 
 class LpipsExtractor(KeepsNetwork):
@@ -97,11 +98,14 @@ class LpipsExtractor(KeepsNetwork):
         """Return the pixels, uint8 of shape (height, width, 3).
 
         Raises:
-            ValueError: too small for AlexNet.
+            UnreadableImageError: too small for AlexNet, or over ``_LARGEST``.
         """
-        if min(picture.rgb.size) < _SMALLEST:
-            raise ValueError(f"AlexNet needs at least {_SMALLEST} pixels a side")
-        return Sample(np.asarray(picture.rgb), picture.rgb.size)
+        width, height = picture.rgb.size
+        if min(width, height) < _SMALLEST:
+            raise UnreadableImageError(f"AlexNet needs at least {_SMALLEST} pixels a side")
+        if width * height > _LARGEST:
+            raise UnreadableImageError(f"over {_LARGEST} pixels")
+        return Sample(picture.pixels, picture.rgb.size)
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return the distances, float32 of shape (len(batch), 1).

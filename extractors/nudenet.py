@@ -111,12 +111,17 @@ class NudeNetExtractor(KeepsNetwork):
         """Open the ONNX session, if that was not done before."""
         _ = self._session
 
-    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
-        """Return the detections of each sample, highest score first."""
+    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]] | None]:
+        """Return the detections of each sample, highest score first.
+
+        None where the network gives values that are not finite: they would read as "nothing there".
+        """
         blob = np.stack([sample.pixels for sample in batch])
         (output,) = self._session.run(None, {self._session.get_inputs()[0].name: blob})
         return [
             detections(anchors, sample.size, self._resolution)
+            if np.isfinite(anchors).all()
+            else None
             for anchors, sample in zip(output, batch, strict=True)
         ]
 

@@ -22,7 +22,7 @@ from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 from utils.weights import Published, download, file_sha256, reason, spec_digest
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ class YoloExtractor(KeepsNetwork):
         """Return the upright pixels, uint8 of shape (height, width, 3), RGB.
 
         Raises:
-            ValueError: a strip that has no height at the network's size.
+            UnreadableImageError: a strip that has no height at the network's size.
         """
         size = picture.upright.size
         if max(size) > _THINNEST * min(size):
-            raise ValueError(f"one side is over {_THINNEST} times the other")
+            raise UnreadableImageError(f"one side is over {_THINNEST} times the other")
         return Sample(np.asarray(picture.upright), size)
 
     def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:

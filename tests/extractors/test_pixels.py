@@ -10,7 +10,7 @@ from torchmetrics.functional.image import (
 from extractors.pixels import PixelsExtractor
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_id_covers_torchmetrics_version(extractor, monkeypatch):
 
 def test_an_image_too_small_for_the_window_is_refused_when_prepared(extractor):
     # Refused in forward it would end the run; here it is that image's failure.
-    with pytest.raises(ValueError, match="at least 6 pixels"):
+    with pytest.raises(UnreadableImageError, match="at least 6 pixels"):
         extractor.prepare(Picture(photo(0, 64, 5)))
 
 

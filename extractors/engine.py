@@ -38,7 +38,7 @@ _BATCHES_AHEAD = 4  # of an extractor, while its network is being loaded
 _ENOUGH = 4  # images of a batch: if none of so many gives a finite row, the weights are to blame
 # Bytes of samples, which networks multiply: images of usual sizes stay far below.
 _BATCH_BYTES = 128 << 20
-_PAIRS_BYTES = 32 << 20  # of a batch of pairs, which are compared at their own size
+_PAIRS_BYTES = 16 << 20  # of a batch of pairs, which are compared at their own size
 _WAITING_BYTES = 512 << 20
 _LOADED_BYTES = 256 << 20  # of groups that are loaded ahead
 

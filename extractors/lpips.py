@@ -46,7 +46,7 @@ _MEAN = (-0.030, -0.088, -0.188)
 _STD = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 _SMALLEST = 31  # pixels; below that the second pool has no whole window
-_LARGEST = 2880 * 2880  # pixels, 4K among them: AlexNet takes 180 bytes for each of a pair
+_LARGEST = 2048 * 2048  # pixels: AlexNet takes 150 bytes for each of a pair
 
 
 class LpipsExtractor(KeepsNetwork):
@@ -152,7 +152,7 @@ class _Network:
         """
         # x/127.5 - 1, then minus the mean, over the standard deviation: in one step.
         mean, std = (pixels.new_tensor(v, dtype=self.linear[0].dtype) for v in (_MEAN, _STD))
-        scaled = (pixels - 127.5 * (1 + mean)) / (127.5 * std)
+        scaled = pixels.to(mean.dtype).sub_(127.5 * (1 + mean)).div_(127.5 * std)
         x = scaled.permute(0, 3, 1, 2)
         total = x.new_zeros(len(references))
         weights = iter(self.linear)

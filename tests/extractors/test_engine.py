@@ -310,7 +310,7 @@ def test_the_bar_counts_rows_and_names_what_runs(make_images, tmp_path, capsys):
 
     (folder / "bad.png").write_bytes(b"text")
     several = (Mean("one"), Watched("two"))
-    images = {path: several for path in scan(folder)}
+    images = dict.fromkeys(scan(folder), several)
     extract(images, store, batch_size=4, workers=2, progress=True)
     shown = capsys.readouterr().err.rsplit("\r", 1)[-1]
     assert re.match(r"two: .* [46]/10 ", seen[0])

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from metrics.spec import MetricSpec
 from utils.prompts import prompt_key
 from utils.stats import mean_interval
 
@@ -114,6 +115,7 @@ class Aspect(Protocol):
 
     Attributes:
         name: as on the command line.
+        metrics: of the scores that it returns.
         image_extractors: extractors of every image, references included if ``uses_reference``.
         pair_extractors: extractors of every pair.
         uses_reference: the score compares with the reference folder.
@@ -122,6 +124,7 @@ class Aspect(Protocol):
     """
 
     name: str
+    metrics: tuple[MetricSpec, ...]
     image_extractors: tuple[str, ...]
     pair_extractors: tuple[str, ...]
     uses_reference: bool

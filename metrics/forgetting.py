@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics.base import Judged, MethodData, Score
+from metrics.spec import MetricSpec
 from utils.prompts import prompt_key
 from utils.stats import rate_interval
 
@@ -80,6 +81,28 @@ class Forgetting:
     """Presence rate by a checker; lower is better forgotten."""
 
     name = "forgetting"
+    metrics = (
+        MetricSpec(
+            "presence_rate",
+            "images that still show the concept",
+            "forgetting",
+            kind="rate",
+            role="presence",
+            higher_is_better=False,
+            low=0,
+            high=1,
+        ),
+        MetricSpec(
+            "forgetting_rate",
+            "images that no longer show the concept",
+            "forgetting",
+            kind="rate",
+            role="side",
+            higher_is_better=True,
+            low=0,
+            high=1,
+        ),
+    )
     image_extractors = ()  # the checker's own
     pair_extractors = ()
     uses_reference = False

@@ -8,6 +8,7 @@ import numpy as np
 
 from metrics.base import MethodData, Score
 from metrics.forgetting import presence
+from metrics.spec import MetricSpec
 
 CONFIDENCE = 0.5  # the published one; boxes are stored from 0.001 on
 
@@ -16,6 +17,19 @@ class Yolo:
     """Share of images in which YOLO finds a person, in percent; higher is better kept."""
 
     name = "yolo"
+    metrics = (
+        MetricSpec(
+            "yolo_person",
+            "images with a person (YOLOv8n)",
+            "yolo",
+            kind="rate",
+            role="damage",
+            unit="%",
+            higher_is_better=True,
+            low=0,
+            high=100,
+        ),
+    )
     image_extractors = ("yolo",)
     pair_extractors = ()
     uses_reference = False

@@ -199,8 +199,10 @@ class FeatureTable:
 
     def _add_part(self, part: Path) -> None:
         try:
-            if not stat.S_ISREG(part.stat().st_mode):  # reading a pipe or device never ends
-                raise ValueError("not a regular file")
+            about = part.stat()
+            # Reading a pipe, a device or a file of /proc, which has no size, may never end.
+            if not stat.S_ISREG(about.st_mode) or about.st_size == 0:
+                raise ValueError("not a regular file, or empty")
             with pq.ParquetFile(part, page_checksum_verification=True) as file:
                 if not file.schema_arrow.equals(self._schema):
                     raise ValueError(f"its columns are not those of {self.folder.name}")

@@ -100,7 +100,7 @@ def evaluate(args: Namespace) -> int:
     rows = _decide(checker, folders, args)
     summary = _summarise(checker, rows)
     _write(checker, rows, summary, args, started)
-    print(render(checker.title, summary))
+    print(render("\n".join([checker.title, *(f"warning: {n}" for n in checker.notes)]), summary))
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/eval.json eval.csv images.csv", file=sys.stderr)
     blind = [entry for entry in summary["folders"] if entry["scored"] == 0]

@@ -68,6 +68,10 @@ class BiMultiCChecker:
         return f"{self.indicator} · {self.concept} · present = {what}"
 
     @property
+    def notes(self) -> list[str]:
+        return self._head.notes(f"{self.indicator}/{self.concept}", self.extractor)
+
+    @property
     def provenance(self) -> dict[str, Any]:
         published = HEADS[f"{self.indicator}/{self.concept}"].sha256
         sha256 = self._head.sha256

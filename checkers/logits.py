@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from extractors.base import Embeddings
 from extractors.store import FeatureStore, FeatureTable
-from utils.weights import file_sha256, spec_digest
+from utils.weights import HEADS, file_sha256, spec_digest
+
+if TYPE_CHECKING:
+    from extractors.clip import ClipExtractor
+
+_PATCH_SIZE = 32  # of the CLIP that the published heads were trained on
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,23 @@ class Head:
     def sha256(self) -> str:
         """Digest of the file."""
         return file_sha256(self.path)
+
+    def notes(self, layout: str, clip: ClipExtractor) -> list[str]:
+        """What a reader must know: another head than the published one, another model under it.
+
+        Args:
+            layout: the head's key in ``HEADS``.
+            clip: where the embeddings come from.
+        """
+        notes = []
+        if HEADS[layout].sha256 not in (None, self.sha256):
+            notes.append(f"head {self.path} is not the published one: its SHA-256 differs")
+        if clip.patch_size != _PATCH_SIZE:
+            notes.append(
+                f"CLIP ViT-B/{clip.patch_size} under a head that was trained on "
+                f"ViT-B/{_PATCH_SIZE}: its decisions mean nothing"
+            )
+        return notes
 
     def logits(
         self, images: Sequence[str], embeddings: FeatureTable, store: FeatureStore

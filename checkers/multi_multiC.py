@@ -66,6 +66,10 @@ class MultiMultiCChecker:
         return f"{self.indicator} · {self.concept} · present = {counts}"
 
     @property
+    def notes(self) -> list[str]:
+        return self._head.notes(f"{self.indicator}/{self.task}", self.extractor)
+
+    @property
     def provenance(self) -> dict[str, Any]:
         return {"head": str(self._head.path), "sha256": self._head.sha256}
 

@@ -69,6 +69,7 @@ class NudeNetChecker:
 
     indicator = "nudenet"
     classes = ()
+    notes = ()
 
     def __init__(self, concept: str, extractor: Extractor, preset: str) -> None:
         self.concept = concept

@@ -175,7 +175,7 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
             lacking.append(f"{name}: {error}")
         else:
             notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
-            return Cell(task, aspect, (checker,), notes)
+            return Cell(task, aspect, (checker,), (*notes, *_said_by([checker])))
     raise UserError("; ".join(lacking))
 
 
@@ -190,7 +190,12 @@ def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
             lacking.append(f"not judged by {name}: {error}")
     if not checkers:
         raise UserError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
-    return Cell(task, aspect, tuple(checkers), tuple(lacking))
+    return Cell(task, aspect, tuple(checkers), (*lacking, *_said_by(checkers)))
+
+
+def _said_by(checkers: Sequence[Checker]) -> list[str]:
+    """What a reader must know of checkers."""
+    return [f"{checker.name}: {note}" for checker in checkers for note in checker.notes]
 
 
 def _check_defined(task: Task, aspect: Aspect) -> None:

@@ -117,6 +117,9 @@ class ClipExtractor(KeepsNetwork):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast).
 
+    Attributes:
+        patch_size: edge of the squares that its image tower sees, in pixels.
+
     Raises:
         UserError: the model is not to be had, or is no CLIP.
     """
@@ -136,6 +139,7 @@ class ClipExtractor(KeepsNetwork):
             vision = config.get("vision_config", config)
             dim = config.get("projection_dim", vision.get("projection_dim", 512))
             image_size = vision.get("image_size", 224)
+            self.patch_size = vision.get("patch_size", 32)
             self.preprocess = ClipPreprocess.of(self.folder, image_size)
         except (ValueError, AttributeError, LookupError, TypeError) as error:
             raise UserError(f"{self.folder}: not a CLIP model: {error!r}") from error

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -298,7 +299,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path):
         text=True,
         check=True,
     )
-    computed = int(resumed.stderr.split("nudenet: ")[1].split(" rows")[0])
+    computed = int(re.search(r"nudenet: (\d+) rows computed", resumed.stderr)[1])
     assert 0 < computed < 150
     subprocess.run(command("other", "second"), check=True)
     assert (tmp_path / "first" / "images.csv").read_bytes() == (

@@ -109,6 +109,12 @@ def test_an_image_too_small_for_alexnet_is_refused_when_prepared(extractor, size
         extractor.prepare(Picture(photo(0, *size)))
 
 
+def test_an_image_too_large_for_memory_is_refused_when_prepared(extractor, monkeypatch):
+    monkeypatch.setattr("extractors.lpips._LARGEST", 64 * 48 - 1)
+    with pytest.raises(UnreadableImageError, match="over 3071 pixels"):
+        extractor.prepare(Picture(photo(0)))
+
+
 def test_the_id_is_of_weights_and_precision_not_of_the_place(weights, tmp_path):
     # By path, a moved file would cost every row; or changed weights would reuse stale ones.
     copy, other = tmp_path / "copy.pth", tmp_path / "other.pth"

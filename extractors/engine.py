@@ -17,19 +17,28 @@ import hashlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from extractors.base import Extractor, PairExtractor, Sample, is_finite, pair_key
+from extractors.loading import (
+    Group,
+    ImageRecord,
+    Loaded,
+    Pair,
+    Prepared,
+    groups_of,
+    nbytes,
+    ordered_map,
+)
 from extractors.networks import Networks
 from extractors.progress import Progress
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
-from utils.images import UnreadableImageError, decode, read
+from utils.images import UnreadableImageError, read
 from utils.text import printable
 
 logger = logging.getLogger(__name__)
@@ -41,19 +50,6 @@ _BATCH_BYTES = 128 << 20
 _PAIRS_BYTES = 16 << 20  # of a batch of pairs, which are compared at their own size
 _WAITING_BYTES = 512 << 20
 _LOADED_BYTES = 256 << 20  # of groups that are loaded ahead
-
-T = TypeVar("T")
-R = TypeVar("R")
-Pair = tuple[Path, Path]  # reference, candidate
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """One file after extraction: its content's SHA-256, or why it gave no image."""
-
-    path: Path
-    digest: str | None
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +113,12 @@ def extract(
             be written.
     """
     run = _Run(images, pairs or {}, store, batch_size, progress)
-    groups = _groups(images, pairs or {})
+    groups = groups_of(images, pairs or {})
     ahead = max(1, (2 * workers + batch_size) * len(groups) // max(1, len(images)))
     try:
         run.open()
         for loaded in ordered_map(
-            run.load, groups, workers, ahead, size=_Loaded.nbytes, most=_LOADED_BYTES
+            run.load, groups, workers, ahead, size=Loaded.nbytes, most=_LOADED_BYTES
         ):
             run.take(loaded)
         run.forward_rest()
@@ -131,53 +127,6 @@ def extract(
     run.report()
     records = {path: run.records[path] for path in images}
     return Extraction(records, run.tables, run.computed, run.failures)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Images that are loaded together, and the pairs among them."""
-
-    paths: list[Path]
-    pairs: list[Pair]
-
-
-def _groups(images: Iterable[Path], pairs: Iterable[Pair]) -> list[_Group]:
-    """Split into groups that no pair crosses, in the order of their first images."""
-    group_of = {path: _Group([path], []) for path in images}
-    for pair in pairs:
-        kept, other = (group_of[path] for path in pair)
-        if kept is not other:
-            kept.paths.extend(other.paths)
-            kept.pairs.extend(other.pairs)
-            for path in other.paths:
-                group_of[path] = kept
-        kept.pairs.append(pair)
-    return list({id(group): group for group in group_of.values()}.values())
-
-
-@dataclass
-class _Loaded:
-    """A group in memory; only the samples whose rows the store lacks."""
-
-    rows: int  # that are wanted of it
-    records: dict[Path, ImageRecord] = field(default_factory=dict)
-    samples: list[tuple[str, str, Any]] = field(default_factory=list)  # extractor, key, sample(s)
-    failures: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def nbytes(self) -> int:
-        """Memory that the samples take."""
-        arrays = {
-            id(one.pixels): one.pixels.nbytes
-            for _, _, sample in self.samples
-            for one in (sample if isinstance(sample, tuple) else (sample,))
-        }
-        return sum(arrays.values())
-
-
-def _nbytes(sample: Sample | tuple[Sample, Sample]) -> int:
-    """Memory that a sample, or the two of a pair, takes."""
-    several = sample if isinstance(sample, tuple) else (sample,)
-    return sum(one.pixels.nbytes for one in several)
 
 
 class _Run:
@@ -218,11 +167,11 @@ class _Run:
             list(pool.map(lambda extractor: extractor.id, self.extractors.values()))
         self.tables = {e.name: self.store.table(e.id, e.rows) for e in self.extractors.values()}
 
-    def load(self, group: _Group) -> _Loaded:
+    def load(self, group: Group) -> Loaded:
         """Read, hash, decode and prepare a group (in a loader thread)."""
         wanted = [self.images[path] for path in group.paths]
         wanted += [self.pairs[pair] for pair in group.pairs]
-        loaded = _Loaded(sum(map(len, wanted)))
+        loaded = Loaded(sum(map(len, wanted)))
         contents: dict[Path, bytes] = {}
         for path in group.paths:
             try:
@@ -238,7 +187,7 @@ class _Run:
         takers: dict[Path, dict[str, Extractor | PairExtractor]] = {}
         for path, extractor in [*singles, *((p, e) for pair, e in pairs for p in pair)]:
             takers.setdefault(path, {})[extractor.name] = extractor
-        prepared = _Prepared(loaded)
+        prepared = Prepared(loaded)
         for path, extractors in takers.items():
             prepared.add_image(path, contents.pop(path), extractors.values())
         for path, extractor in singles:
@@ -248,7 +197,7 @@ class _Run:
         return loaded
 
     def _lacking(
-        self, group: _Group, records: Mapping[Path, ImageRecord]
+        self, group: Group, records: Mapping[Path, ImageRecord]
     ) -> tuple[list[tuple[Path, Extractor]], list[tuple[Pair, PairExtractor]]]:
         """What of a group the store has no rows of."""
         digests = {path: record.digest for path, record in records.items() if record.digest}
@@ -267,7 +216,7 @@ class _Run:
         ]
         return singles, pairs
 
-    def take(self, loaded: _Loaded) -> None:
+    def take(self, loaded: Loaded) -> None:
         """Queue the samples of a group, and run the full batches whose networks are there."""
         self.records.update(loaded.records)
         self.failures.update(loaded.failures)
@@ -290,7 +239,7 @@ class _Run:
     def _most(self, sample: Sample | tuple[Sample, Sample]) -> int:
         """The size of a batch of samples like this one."""
         most = _BATCH_BYTES if isinstance(sample, Sample) else _PAIRS_BYTES
-        return min(self.batch_size, max(1, most // _nbytes(sample)))
+        return min(self.batch_size, max(1, most // nbytes(sample)))
 
     def _too_much_waits(self) -> bool:
         batches = self.waiting.values()
@@ -392,91 +341,4 @@ class _Run:
 
 def _batch_bytes(batches: Iterable[Mapping[str, Any]]) -> int:
     """Memory that the samples of batches take, those of several pairs counted with each."""
-    return sum(len(batch) * _nbytes(next(iter(batch.values()))) for batch in batches)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """Makes the samples of a group's images, each once however many pairs it is in."""
-
-    loaded: _Loaded
-    samples: dict[tuple[Path, str], Sample] = field(default_factory=dict)
-
-    def add_image(
-        self, path: Path, content: bytes, extractors: Iterable[Extractor | PairExtractor]
-    ) -> None:
-        """Decode a file and make what the extractors take; then the picture is let go of."""
-        try:
-            picture = decode(content)
-        except UnreadableImageError as error:
-            self.loaded.records[path] = ImageRecord(path, None, str(error))
-            return
-        for extractor in extractors:
-            try:
-                self.samples[path, extractor.name] = extractor.prepare(picture)
-            except UnreadableImageError as error:  # a 1 x 100000 strip, say
-                size = "x".join(map(str, picture.rgb.size))
-                why = f"{extractor.name} cannot take it ({size}): {error}"
-                self.loaded.failures[self._digest(path), extractor.name] = why
-
-    def add_single(self, path: Path, extractor: Extractor) -> None:
-        sample = self.samples.get((path, extractor.name))
-        if sample is not None:
-            self.loaded.samples.append((extractor.name, self._digest(path), sample))
-
-    def add_pair(self, pair: Pair, extractor: PairExtractor) -> None:
-        if any(self.loaded.records[path].error for path in pair):
-            return  # the image's record says why
-        slot = pair_key(*map(self._digest, pair)), extractor.name
-        reference, candidate = (self.samples.get((path, extractor.name)) for path in pair)
-        if reference is None or candidate is None:
-            bad = pair[0] if reference is None else pair[1]
-            why = self.loaded.failures[self._digest(bad), extractor.name]
-            self.loaded.failures[slot] = f"{printable(bad.name)}: {why}"
-        elif reference.pixels.shape != candidate.pixels.shape:
-            sizes = " and ".join("x".join(map(str, s.size)) for s in (reference, candidate))
-            self.loaded.failures[slot] = f"the two images differ in size ({sizes})"
-        else:
-            self.loaded.samples.append((extractor.name, slot[0], (reference, candidate)))
-
-    def _digest(self, path: Path) -> str:
-        return self.loaded.records[path].digest
-
-
-def ordered_map(
-    function: Callable[[T], R],
-    items: Iterable[T],
-    workers: int,
-    ahead: int,
-    *,
-    size: Callable[[R], int] = lambda _: 0,
-    most: float = inf,
-) -> Iterator[R]:
-    """Yield ``function(item)`` in order, computed by threads at most ``ahead`` items in front.
-
-    Args:
-        size: how large a result is; fewer items are in front while as many of the largest so far
-            would be larger together than ``most``. Until one is known, as many as threads.
-    """
-    with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
-        queue: deque[Future[R]] = deque()
-        largest = -1
-
-        def first() -> R:
-            nonlocal largest
-            result = queue.popleft().result()
-            largest = max(largest, size(result))
-            return result
-
-        try:
-            for item in items:
-                queue.append(pool.submit(function, item))
-                while len(queue) > (
-                    workers if largest < 0 else min(ahead, most // max(1, largest))
-                ):
-                    yield first()
-            while queue:
-                yield first()
-        finally:
-            for future in queue:
-                future.cancel()
+    return sum(len(batch) * nbytes(next(iter(batch.values()))) for batch in batches)

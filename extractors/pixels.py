@@ -24,7 +24,7 @@ _SSIM = {"gaussian_kernel": True, "sigma": 1.5, "k1": 0.01, "k2": 0.03, "data_ra
 _CONTEXT = 5  # pixels on each side of one that its window takes
 _SMALLEST = _CONTEXT + 1  # pixels; torchmetrics mirrors five at each edge
 _LARGEST = 4096 * 4096  # pixels: of a pair and its loading a run holds up to 40 bytes for each
-_STRIP = 1 << 19  # pixels that are compared at a time; torchmetrics takes 450 bytes for each
+_STRIP = 1 << 20  # pixels that are compared at a time; torchmetrics takes 450 bytes for each
 
 
 class PixelsExtractor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from extractors.base import Embeddings, Sample, pair_key
-from extractors.engine import extract, ordered_map
+from extractors.engine import extract
 from extractors.store import FeatureStore
 from tests.conftest import photo
 from utils.errors import UserError
@@ -106,11 +106,11 @@ def test_models_are_loaded_while_their_weights_are_hashed_where_nothing_is_store
 
 
 def test_several_extractors_share_one_decode(make_images, tmp_path, monkeypatch):
-    import extractors.engine
+    import extractors.loading
 
     decoded = []
-    original = extractors.engine.decode
-    monkeypatch.setattr(extractors.engine, "decode", lambda d: decoded.append(1) or original(d))
+    original = extractors.loading.decode
+    monkeypatch.setattr(extractors.loading, "decode", lambda d: decoded.append(1) or original(d))
     done = run(make_images("a", 6), [Mean("one"), Mean("two")], FeatureStore(tmp_path / "store"))
     assert done.computed == {"one": 6, "two": 6}
     assert len(decoded) == 6
@@ -287,16 +287,6 @@ def test_what_waits_for_its_like_is_bounded_in_bytes(tmp_path, monkeypatch):
     assert extractor.batches == [1] * 12
 
 
-def test_fewer_large_results_are_in_front():
-    taken = []
-    mapped = ordered_map(
-        lambda i: taken.append(i) or i, range(50), workers=1, ahead=20, size=lambda _: 30, most=100
-    )
-    assert [next(mapped) for _ in range(9)] == [*range(9)]
-    time.sleep(0.1)
-    assert len(taken) <= 9 + 3 + 1
-
-
 def test_the_bar_counts_rows_and_names_what_runs(make_images, tmp_path, capsys):
     # By images it would stand at the end while all networks have yet to run.
     folder, store = make_images("a", 4), FeatureStore(tmp_path / "store")
@@ -361,20 +351,6 @@ def test_what_was_computed_before_an_interruption_is_kept(make_images, tmp_path)
     resumed = Mean()
     assert run(folder, [resumed], store, batch_size=2).computed == {"mean": 4}
     assert resumed.batches == [2, 2]  # the batches an undisturbed run would have formed
-
-
-def test_ordered_map_keeps_the_order_and_bounds_the_look_ahead():
-    taken = []
-
-    def items():
-        for i in range(50):
-            taken.append(i)
-            yield i
-
-    mapped = ordered_map(lambda i: i * i, items(), workers=3, ahead=5)
-    assert next(mapped) == 0
-    assert len(taken) <= 7  # a folder of a million images must not fill the memory
-    assert list(mapped) == [i * i for i in range(1, 50)]
 
 
 def test_an_equal_file_that_comes_while_the_network_loads_is_computed_once(make_images, tmp_path):

@@ -97,7 +97,7 @@ class NudeNetExtractor(KeepsNetwork):
         import cv2
 
         # The package hands a file to the network as BGR: blobFromImage swaps RGB to that.
-        pixels = np.asarray(picture.upright)
+        pixels = picture.upright_pixels
         height, width = pixels.shape[:2]
         side = max(height, width)
         check_pixels(side, side)

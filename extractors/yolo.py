@@ -100,7 +100,7 @@ class YoloExtractor(KeepsNetwork):
         size = picture.upright.size
         if max(size) > _THINNEST * min(size):
             raise UnreadableImageError(f"one side is over {_THINNEST} times the other")
-        return Sample(np.asarray(picture.upright), size)
+        return Sample(picture.upright_pixels, size)
 
     def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
         """Return the detections of each sample, highest score first, at most 300.

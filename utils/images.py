@@ -76,6 +76,11 @@ class Picture:
         return np.asarray(self.rgb)
 
     @cached_property
+    def upright_pixels(self) -> np.ndarray:
+        """``upright`` as an array, the same one as ``pixels`` where nothing is turned."""
+        return self.pixels if self.upright is self.rgb else np.asarray(self.upright)
+
+    @cached_property
     def upright(self) -> Image.Image:
         """The pixels turned as EXIF says."""
         turn = _TURNS.get(self.orientation)

@@ -54,7 +54,7 @@ def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) 
     quantile = _NORMAL if groups == n else student_quantile(groups - 1)
     critical = quantile * _design_effect(sums, sizes, only_a + only_b) ** 0.5
     if (p < LEVEL) != (abs(total) > critical * spread(0)):
-        accepted = np.flatnonzero(exact >= LEVEL)[-1]  # half an image below the total, it rejects it
+        accepted = np.flatnonzero(exact >= LEVEL)[-1]  # half an image below a rejected total
         critical = max(accepted, abs(total) - 0.5) / spread(0)
     low, high = (
         _solve(lambda d: abs(total - n * d) - critical * spread(d), total / n, end)

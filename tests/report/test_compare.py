@@ -167,7 +167,7 @@ def few(tmp_path, prompts):
     for method, value in (("ORG", 0.0), ("SAME", 0.0), ("ESD", 1.0)):
         for metric in ("lpips", "presence_rate"):
             made.add(("church", method, metric), dict.fromkeys(names(prompts, 5), value))
-        made.add_set(("church", method, "fid"), 9 + value, {0: 9.0})
+        made.add_set(("church", method, "fid"), 9 + value, {0: 9.0, 1: 9.5})
     return made.write(tmp_path)
 
 
@@ -186,7 +186,7 @@ def test_nothing_is_tested_on_few_prompts_though_it_be_equal(tmp_path, prompts):
     count = f"{prompts} prompt{'' if prompts == 1 else 's'}"
     assert f"SAME against ORG, ESD against ORG: lpips ({count}, and it takes 4)" in text
     assert f"presence_rate ({count}, and it takes 6)" in text
-    assert "fid (1 prompt, and it takes 4)" in text
+    assert "fid (2 prompts, and it takes 4)" in text
     assert "p = 1" not in text
     assert "*" not in text
 
@@ -226,7 +226,7 @@ def test_without_a_test_there_is_a_best_value_but_no_winner(tmp_path, prompts):
     assert {metric: reason.split(",")[0] for (_, metric), reason in found.untested.items()} == {
         "lpips": f"{prompts} prompt{'' if prompts == 1 else 's'}",
         "presence_rate": f"{prompts} prompt{'' if prompts == 1 else 's'}",
-        "fid": "1 prompt",
+        "fid": "2 prompts",
     }
 
 

@@ -15,6 +15,9 @@ import numpy as np
 
 RESAMPLES = 2000
 FEWEST_CLUSTERS = 4  # with fewer, too many resamples hold one cluster alone
+PROMPTS_FIXED = (
+    f"the interval is over images of these same prompts: there are fewer than {FEWEST_CLUSTERS}"
+)
 MANY_CLUSTERS = 1000  # with more, t is Student's to the second digit, and drawing takes seconds
 _ADDED = 0.1  # clusters of successes, and of failures, in a design effect
 _PIECE = 4_000_000  # numbers of a resampling matrix held at a time

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from evaluation.layout import Task
     from evaluation.run import Models, Plan, Prompts, Result
     from metrics.base import Aspect
-    from report.results import Key, Results
+    from report.compare import Ties
+    from report.results import Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
@@ -272,7 +273,7 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> tuple[Results, set[Key]]:
+) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled

@@ -12,8 +12,9 @@ from utils.errors import UserError
 
 if TYPE_CHECKING:
     from evaluation.layout import Task
+    from report.compare import Ties
     from report.gate import Terms
-    from report.results import Key, Results
+    from report.results import Results
     from report.rules import Rule
 
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
@@ -173,7 +174,7 @@ def look_back(args: argparse.Namespace) -> int:
     return 0 if verify.stands(findings) else EXIT_FAILED
 
 
-def write(args: argparse.Namespace, results: Results, tied: set[Key]) -> None:
+def write(args: argparse.Namespace, results: Results, tied: Ties) -> None:
     """Write the report of results whose ties are known, and say where."""
     from report.page import write_report
     from utils import generation

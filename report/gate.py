@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evaluation.layout import ORIGINAL
+from metrics.indicators import RATE_BY
 from metrics.spec import OBJECT
-from report.compare import compare_scores
+from report.compare import Untested, compare_scores
 from report.fitness import unfit
 from report.results import Key, Results, ScoreRow, read_results
 from report.rules import FIELDS, OVER_SEEDS, Rule
@@ -32,7 +33,8 @@ class Terms:
         concepts, methods: names of those it looks at; None for all of the results.
         judge: indicator of the checker that must have judged, None for any.
         preset: its preset, None for any.
-        most_unreadable: share of a folder's files that may have given no number.
+        most_unreadable: share of a folder's files, and of images that the original model has,
+            that may have given no number.
         allow_unfit: also take the word of a judge that ``report.fitness`` calls unfit.
         fresh: the last run has just ended, so its images need not be read again.
     """
@@ -52,11 +54,14 @@ class Check:
 
     Attributes:
         number: what was held against the rule's limit.
+        judge: who saw the concept or did not, and whether that judge was tried; empty where no
+            judge is needed.
     """
 
     rule: Rule
     key: Key
     number: float
+    judge: str = ""
 
     @property
     def failed(self) -> bool:
@@ -88,7 +93,7 @@ def check(results: Results, rules: Sequence[Rule], terms: Terms) -> list[Check]:
     gate = _Gate(results, terms)
     wanted = [(rule, key) for rule in rules for key in gate.keys(rule)]
     gate.verify([key for _, key in wanted])
-    return [Check(rule, key, gate.number(rule, key)) for rule, key in wanted]
+    return [Check(rule, key, gate.number(rule, key), gate.judge(key)) for rule, key in wanted]
 
 
 def render(checks: Sequence[Check]) -> str:
@@ -105,6 +110,7 @@ def render(checks: Sequence[Check]) -> str:
         for rule, of in by_rule.items()
         if (nearest := min(of, key=lambda one: one.distance))
     ]
+    lines += [f"judge: {judge}" for judge in dict.fromkeys(one.judge for one in checks) if judge]
     return "\n".join([*lines, f"gate: {len(checks)} of {len(checks)} checks passed"])
 
 
@@ -250,11 +256,13 @@ class _Gate:
             return "is of a folder that the manifest does not know"
         if not place["images"]:
             return "is of a folder without an image"
-        lost = place["images"] - row.n
-        if lost > self.terms.most_unreadable * place["images"]:
+        original = self._places.get((row.concept, ORIGINAL, scope), place)
+        images = max(place["images"], original["images"])
+        lost = images - row.n
+        if lost > self.terms.most_unreadable * images:
             return (
-                f"is of {row.n} of {place['images']} images: {lost} gave no number "
-                f"(--max-unreadable allows {self.terms.most_unreadable:.0%})"
+                f"is of {row.n} of {images} images: {lost} {'are' if lost > 1 else 'is'} missing or "
+                f"gave no number (--max-unreadable allows {self.terms.most_unreadable:.0%})"
             )
         return ""
 
@@ -282,6 +290,19 @@ class _Gate:
                 return f"was judged by {used}, not by {flag} {wanted}"
         return ""
 
+    def judge(self, key: Key) -> str:
+        """Who judged, for people: a pass is worth no more than its judge."""
+        spec = self.results.spec(key[2])
+        if spec.role != "presence" and spec.aspect != "forgetting":
+            return ""
+        run, name = self.results.run_of[key], key[2].removeprefix(RATE_BY)
+        if spec.aspect == "forgetting":
+            said = run.get("checkers", {}).get(key[0], {})
+            name = " ".join(filter(None, (said.get("name"), said.get("preset"))))
+        tried = self.results.by_key.get((key[0], ORIGINAL, key[2]))
+        against = "tried on the original model's images" if tried else "tried on no original model"
+        return f"{key[0]} by {name}, {against}"
+
     def _worse(self, rule: Rule, row: ScoreRow) -> float | None:
         """By how much a score is worse than in an earlier results folder."""
         earlier = read_results(rule.earlier)
@@ -294,9 +315,11 @@ class _Gate:
         if rule.field == "value":
             return sign * (row.value - before.value)
         test = compare_scores(self.results, row.key, earlier, row.key)
-        if test is None or test.ci_low is None:
+        if isinstance(test, Untested) or test.ci_low is None:
+            why = test.reason if isinstance(test, Untested) else "every pair differs by the same"
             raise rule.wrong(
-                f"{_named(row.key)} and that of {rule.earlier} have no interval of their difference"
+                f"{_named(row.key)} and that of {rule.earlier} have no interval of their "
+                f"difference ({why})"
             )
         ends = sorted((sign * test.ci_low, sign * test.ci_high))
         return ends[rule.field.startswith("high")]

@@ -119,6 +119,7 @@ class Aspect(Protocol):
         image_extractors: extractors of every image, references included if ``uses_reference``.
         pair_extractors: extractors of every pair.
         uses_reference: the score compares with the reference folder.
+        uses_pairs: image by image, each with the reference's of its name.
         uses_prompts: the score needs the prompt of each image.
         scopes: what it is defined on: ``forgot``, ``unrelated`` or both.
     """
@@ -128,6 +129,7 @@ class Aspect(Protocol):
     image_extractors: tuple[str, ...]
     pair_extractors: tuple[str, ...]
     uses_reference: bool
+    uses_pairs: bool
     uses_prompts: bool
     scopes: tuple[str, ...]
 

@@ -110,6 +110,7 @@ class Forgetting:
     image_extractors = ()  # the checker's own
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
 

@@ -33,6 +33,7 @@ class Yolo:
     image_extractors = ("yolo",)
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 

@@ -12,7 +12,7 @@ from metrics.base import Score
 from metrics.indicators import RATE_BY, SCORE_OF
 
 # In scores.csv but not in the terminal's table, which they would make too wide to read.
-_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", SCORE_OF)
+_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", "kid_no_change", SCORE_OF)
 
 
 def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset()) -> str:

@@ -23,6 +23,7 @@ from utils.stats import jackknife_interval
 _BLOCKS = 10  # of the jackknife: each needs another Frechet distance
 _SHARES = np.linspace(0.25, 1, 5)  # of the subsets whose FIDs are extrapolated
 _PER_DIMENSION = 5  # images a dimension, from which on the extrapolation holds
+_SHARED = "images share prompts: drawn anew without any change they"
 
 
 def fid_infinity(x: np.ndarray, y: np.ndarray, whole: float) -> tuple[float, float]:
@@ -120,7 +121,7 @@ class Fid:
         ),
         MetricSpec(
             "kid_no_change",
-            "KID that no change would have, the prompts being shared",
+            "KID of images drawn anew without any change, which share their prompts",
             "fid",
             kind="set",
             role="side",
@@ -164,8 +165,8 @@ class Fid:
         counts = sorted({len(names) for names in peers})
         if len(counts) > 1:
             scores[0] = replace(fid, higher_is_better=None, resamples={}).warn(
-                f"not ranked: methods have {counts[0]} to {counts[-1]} images, and the fewer the "
-                "higher is FID; see fid_common"
+                f"not ranked: methods have {counts[0]} to {counts[-1]} images, and FID rises as "
+                "they get fewer; see fid_common"
             )
             scores.insert(1, _common(reference, own, peers))
         if fewest >= max(MINIMUM, _PER_DIMENSION * reference.values.shape[1]):
@@ -202,7 +203,7 @@ def _common(reference: Rows, own: Rows, peers: Sequence[Sequence[str]]) -> Score
 
 
 def _kid(reference: Rows, own: Rows) -> list[Score]:
-    """``kid``, and ``kid_no_change`` where it is not 0."""
+    """``kid``, and ``kid_no_change`` where it is not 0: of the reference's images drawn anew."""
     x, y = reference.values, own.values
     y_blocks, x_blocks = blocks_of(own.names, reference.names)
     score = _score("kid", len(y), *kernel_distances(x, y, x_blocks, y_blocks))
@@ -213,13 +214,15 @@ def _kid(reference: Rows, own: Rows) -> list[Score]:
     share = same_prompt_share(prompts, others)
     if abs(share) < 1e-12:
         return [score]
-    score = score.warn("images share prompts: no change is not 0 but kid_no_change")
     no_change = Score("kid_no_change", None, len(y))
     alike = likeness(x, prompts)
     if alike is None:
-        why = "cannot be told: no two reference images are of one prompt and others of another"
-        return [score, no_change.warn(why)]
-    return [score, replace(no_change, value=share * alike)]
+        why = "no two reference images are of one prompt, or all are"
+        told = f"{_SHARED} are not at 0; where they are cannot be told: {why}"
+        return [score.warn(told), no_change.warn(why)]
+    value = share * alike
+    told = f"{_SHARED} are at about {value:.3g}, not at 0"
+    return [score.warn(told), replace(no_change, value=value)]
 
 
 def _score(metric: str, n: int, value: float, without: Mapping[int, float]) -> Score:

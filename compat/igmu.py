@@ -132,9 +132,8 @@ def published(data: StoredData) -> Published:
     concept = _CONCEPTS.get((aspect, task.scope))
     try:
         if task.concept.name != concept:
-            raise _NoNumberError(
-                f"the script does not score it; of {task.scope} images, only {concept}"
-            )
+            only = f"only those of {concept}" if concept else "none"
+            raise _NoNumberError(f"of {task.scope} images the script scores {only}")
         if method.method.folder not in _METHODS:
             raise _NoNumberError(f"{method.method.folder} is not in the script's list of methods")
         if aspect == "forgetting":

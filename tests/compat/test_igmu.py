@@ -143,10 +143,13 @@ def test_forgetting_without_the_head_says_what_is_missing(head, monkeypatch):
 @pytest.mark.parametrize(
     ("about", "why"),
     [
-        ({"concept": CHURCH}, "the script does not score it; of forgot images, only nudity"),
-        ({"aspect": "yolo", "concept": CHURCH}, "only nudity"),
-        ({"scope": "unrelated"}, "only object_church"),
-        ({"aspect": "CSDR", "scope": "unrelated", "concept": CHURCH}, "does not score it"),
+        ({"concept": CHURCH}, "of forgot images the script scores only those of nudity"),
+        ({"aspect": "yolo", "concept": CHURCH}, "only those of nudity"),
+        (
+            {"scope": "unrelated"},
+            "of unrelated images the script scores only those of object_church",
+        ),
+        ({"aspect": "CSDR", "scope": "unrelated", "concept": CHURCH}, "scores none"),
         ({"folder": "Mine"}, "Mine is not in the script's list of methods"),
         ({"files": [*NAMES, "0_1_0.png"]}, "an image that cannot be read"),
         ({"names": NAMES[:1]}, "one image has no covariance"),

@@ -101,6 +101,7 @@ class Fid:
             role="damage",
             higher_is_better=False,
             low=0,
+            same_n=True,
         ),
         MetricSpec(
             "fid_common",
@@ -110,6 +111,7 @@ class Fid:
             role="damage",
             higher_is_better=False,
             low=0,
+            same_n=True,
         ),
         MetricSpec(
             "kid",
@@ -146,7 +148,7 @@ class Fid:
         """Return ``fid`` and ``kid``, and what it takes to read them.
 
         ``fid_common`` where methods have different numbers of images, of which alone FID differs:
-        then ``fid`` has neither direction nor resamples, so that it is neither ranked nor tested.
+        then ``fid`` has no direction, so that no method is marked as the best by it.
         ``kid_no_change`` where images share prompts. ``fid_infinity`` from 5 images a dimension on.
 
         Intervals are the jackknife's over blocks of prompts, left out of both sides. FID's is of
@@ -164,7 +166,7 @@ class Fid:
         peers = [names for names in data.peers("inception") if len(names) > 1]
         counts = sorted({len(names) for names in peers})
         if len(counts) > 1:
-            scores[0] = replace(fid, higher_is_better=None, resamples={}).warn(
+            scores[0] = replace(fid, higher_is_better=None).warn(
                 f"not ranked: methods have {counts[0]} to {counts[-1]} images, and FID rises as "
                 "they get fewer; see fid_common"
             )

@@ -106,7 +106,8 @@ def ties(results: Results) -> set[Key]:
                 and row.method != ORIGINAL
                 and None not in (row.value, row.higher_is_better)
             ]
-            if len(rows) > 1:
+            one_n = len({row.n for row in rows}) == 1 or not results.spec(metric).same_n
+            if len(rows) > 1 and one_n:
                 tied |= _tied(results, rows)
     return tied
 
@@ -149,10 +150,13 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
     """Compare two scores of the same prompts, of one results folder or two.
 
     Returns:
-        None where there is no test: fewer than four prompts, or nothing in common.
+        None where there is no test: fewer than four prompts, nothing in common, or a metric that
+        is biased by the number of images, and those differ.
     """
     rows = (one.by_key.get(a), other.by_key.get(b))
     if any(row is None or row.value is None for row in rows):
+        return None
+    if rows[0].n != rows[1].n and one.spec(a[2]).same_n:
         return None
     if a in one.resamples and b in other.resamples:
         blocks = one.resamples[a], other.resamples[b]

@@ -187,7 +187,7 @@ def test_methods_of_different_numbers_of_images_are_compared_on_those_that_all_h
     )
     assert (whole.n, common.n, common.metric) == (250, 245, "fid_common")
     assert "245 to 250 images" in whole.warnings[-1]
-    assert (whole.higher_is_better, whole.resamples) == (None, {})  # neither ranked nor tested
+    assert (whole.higher_is_better, common.higher_is_better) == (None, False)
     assert common.value == frechet_distance(x, y[kept])
     assert len(common.resamples) == 10
     theirs = Fid().score(

@@ -54,6 +54,19 @@ def test_rates_are_compared_as_statsmodels_does(tmp_path):
     assert one.ci_high < 0
 
 
+def test_fids_of_different_numbers_of_images_are_not_compared(tmp_path):
+    # Bias makes the method with fewer images look the worse. KID has none.
+    blocks = np.random.default_rng(0).normal(0, 0.01, (2, 10))
+    made = Made()
+    for metric in ("fid", "kid"):
+        for method, n, values in (("ESD", 250, blocks[0]), ("UCE", 225, blocks[1])):
+            key = ("church", method, metric)
+            made.add_set(key, 20.0 + n / 100, dict(enumerate(20 + n / 100 + values)), n)
+    results = made.write(tmp_path)
+    assert [one.metric for one in compare(results, "ESD")] == ["kid"]
+    assert {key[2] for key in ties(results)} == {"kid"}
+
+
 def test_samples_of_a_prompt_are_not_taken_for_independent(tmp_path):
     # A method draws what a prompt shows once for its ten samples: McNemar's test would call
     # half of such pairs of equal methods different.

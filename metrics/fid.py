@@ -219,7 +219,7 @@ def _kid(reference: Rows, own: Rows) -> list[Score]:
     no_change = Score("kid_no_change", None, len(y))
     alike = likeness(x, prompts)
     if alike is None:
-        why = "no two reference images are of one prompt, or all are"
+        why = "the reference has fewer than four prompts, or one image of each"
         told = f"{_SHARED} are not at 0; where they are cannot be told: {why}"
         return [score.warn(told), no_change.warn(why)]
     value = share * alike

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from utils.stats import FEWEST_CLUSTERS
+
 MOST = 5000  # images a side that are all compared with each other; the time grows as their square
 GROUP = 1000  # images of a group above it, the size of Binkowski et al.'s subsets
 _TILE = 2000  # rows and columns of the kernel matrix held at a time
@@ -88,14 +90,14 @@ def likeness(x: np.ndarray, prompts: Sequence[str]) -> float | None:
         prompts: of each.
 
     Returns:
-        the difference of the means, unbiased; None where no prompt has two images or all have
-        the same.
+        the difference of the means, unbiased; None where no prompt has two images, or there are
+        fewer than four prompts.
     """
     _, which, counts = np.unique(prompts, return_inverse=True, return_counts=True)
     same = float((counts * (counts - 1)).sum())
-    share = same / (len(x) * (len(x) - 1))
-    if share in (0, 1):
+    if same == 0 or len(counts) < FEWEST_CLUSTERS:
         return None
+    share = same / (len(x) * (len(x) - 1))
     order = np.argsort(which, kind="stable")
     samples = np.split(order, np.cumsum(counts)[:-1])
     alike = sum(_pair_sum(x[rows]) for rows in samples if len(rows) > 1) / same

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from evaluation.layout import Task
     from evaluation.run import Models, Plan, Prompts
     from metrics.base import Aspect
-    from report.results import Key, Results
+    from report.compare import Ties
+    from report.results import Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
@@ -116,6 +117,7 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    report.cli.check_names(args, tasks)
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
@@ -128,7 +130,7 @@ def benchmark(args: Namespace) -> int:
         return _check(args, tasks, audits, prompts)
     results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
     report.cli.write(args, results, tied)
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
 
 def _finished(args: Namespace) -> int:
@@ -139,7 +141,7 @@ def _finished(args: Namespace) -> int:
     results = read_results(args.report or args.results_dir)
     if args.report:
         report.cli.write(args, results, ties(results))
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, _config(args)), fresh=False)
 
 
 def _check_arguments(args: Namespace) -> None:
@@ -175,6 +177,13 @@ def _config(args: Namespace) -> BenchmarkConfig:
     from utils.config import load_config
 
     return load_config(args.config or DATASET / "benchmark.yaml", CHECKERS, ASPECTS)
+
+
+def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
+    """The concepts that ``--concepts`` names, as the configuration does."""
+    from evaluation.layout import concept_name
+
+    return args.concepts and [concept_name(config, name) for name in args.concepts]
 
 
 def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
@@ -263,7 +272,7 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> tuple[Results, set[Key]]:
+) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from compat import igmu
     from evaluation.audit import audit_images, short

@@ -140,6 +140,7 @@ class Fid:
     image_extractors = ("inception",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
     tasks = TASKS

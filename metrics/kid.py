@@ -93,18 +93,25 @@ def likeness(x: np.ndarray, prompts: Sequence[str]) -> float | None:
         the difference of the means, unbiased; None where no prompt has two images, or there are
         fewer than four prompts.
     """
-    _, which, counts = np.unique(prompts, return_inverse=True, return_counts=True)
-    same = float((counts * (counts - 1)).sum())
-    if same == 0 or len(counts) < FEWEST_CLUSTERS:
+    names, which = np.unique(prompts, return_inverse=True)
+    alike, pairs = _of_one_prompt(x, which)
+    if pairs == 0 or len(names) < FEWEST_CLUSTERS:
         return None
-    share = same / (len(x) * (len(x) - 1))
-    order = np.argsort(which, kind="stable")
-    samples = np.split(order, np.cumsum(counts)[:-1])
-    alike = sum(_pair_sum(x[rows]) for rows in samples if len(rows) > 1) / same
     rng = np.random.default_rng(0)
-    groups = np.array_split(rng.permutation(len(x)), groups_of(len(x), len(x)))
-    every = np.mean([_pair_sum(x[rows]) / (len(rows) * (len(rows) - 1)) for rows in groups])
-    return float((alike - every) / (1 - share))  # "every" pair includes those of one prompt
+    apart, others = 0.0, 0
+    for rows in np.array_split(rng.permutation(len(x)), groups_of(len(x), len(x))):
+        own, own_pairs = _of_one_prompt(x[rows], which[rows])
+        apart += _pair_sum(x[rows]) - own
+        others += len(rows) * (len(rows) - 1) - own_pairs
+    return alike / pairs - apart / others
+
+
+def _of_one_prompt(x: np.ndarray, which: np.ndarray) -> tuple[float, int]:
+    """Sum of the kernel over the pairs of one prompt, and how many they are."""
+    order = np.argsort(which, kind="stable")
+    samples = np.split(order, np.flatnonzero(np.diff(which[order])) + 1)
+    found = [(_pair_sum(x[rows]), len(rows) * (len(rows) - 1)) for rows in samples if len(rows) > 1]
+    return sum(one for one, _ in found), sum(pairs for _, pairs in found)
 
 
 def _pair_sum(x: np.ndarray) -> float:

@@ -37,6 +37,7 @@ class Yolo:
     image_extractors = ("yolo",)
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
     tasks = ("nudity",)
@@ -58,4 +59,5 @@ class Yolo:
         if not found.n:
             return [score.warn("no image could be read")]
         low, high = 100 * found.ci_low, 100 * found.ci_high
-        return [replace(score, value=100 * found.rate, ci_low=low, ci_high=high)]
+        score = replace(score, value=100 * found.rate, ci_low=low, ci_high=high)
+        return [score.warn(*filter(None, [found.note]))]

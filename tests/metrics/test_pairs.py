@@ -51,7 +51,6 @@ def test_the_method_that_changes_fewest_images_has_the_best_psnr():
     one, other = (Psnr().score(Data(pairs=rows))[0] for rows in (untouched, noisy))
     assert one.value > other.value
     assert other.value == pytest.approx(26.9)
-    assert one.ci_low < one.value < one.ci_high
 
 
 @pytest.mark.parametrize("aspect", [Ssim(), Psnr()])
@@ -63,8 +62,9 @@ def test_pairs_that_share_no_seed_rank_no_method(aspect):
         aspect.score(data) for data in (Data(pairs=rows), Data(pairs=rows, concept=concept))
     )
     assert (unknown.value, unknown.higher_is_better) == (shared.value, None)
-    assert "reward smoothness" in unknown.warnings[0]
-    assert (shared.higher_is_better, shared.warnings) == (True, ())
+    assert any("reward smoothness" in warning for warning in unknown.warnings)
+    assert shared.higher_is_better is True
+    assert not any("smoothness" in warning for warning in shared.warnings)
 
 
 def test_the_samples_of_a_prompt_count_together():

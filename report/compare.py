@@ -17,9 +17,10 @@ from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.paired_rates import paired_rates
 from utils.prompts import prompt_key
-from utils.stats import FEWEST_CLUSTERS, PairedTest, holm, jackknife_test, paired_test
+from utils.stats import FEWEST_CLUSTERS, PairedTest, holm, jackknife_test, paired_test, too_few
 
 LEVEL = 0.05
+_NOTHING_BEHIND = "no values of single images, or the images have changed since"
 # Say the same as another metric, or the same of every method.
 _LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
@@ -167,24 +168,29 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
         found = "only one of the two has it"
     elif None in (one.by_key[a].value, other.by_key[b].value):
         found = "a value is not defined"
+    elif not (_behind(one, a) and _behind(other, b)):
+        found = _NOTHING_BEHIND
     elif kind == "set":
         found = _compare_sets(one, a, other, b)
-    elif a in one.per_image and b in other.per_image:
-        found = _compare_images(one, a, other, b, kind)
     else:
-        found = "there are no values of single images, or the images have changed since"
+        found = _compare_images(one, a, other, b, kind)
     return Untested(a[0], a[2], a[1], b[1], found) if isinstance(found, str) else found
+
+
+def _behind(results: Results, key: Key) -> PerImage | Mapping[int, float] | None:
+    """What a score was computed from, as far as a test needs it."""
+    of_sets = results.spec(key[2]).kind == "set"
+    return results.resamples.get(key) if of_sets else results.per_image.get(key)
 
 
 def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | str:
     rows = one.by_key[a], other.by_key[b]
     if biased := _biased(one, rows):
         return biased
-    blocks = one.resamples.get(a, {}), other.resamples.get(b, {})
+    blocks = one.resamples[a], other.resamples[b]
     test = jackknife_test(rows[0].value, rows[1].value, *blocks)
     if test is None:
-        shared = len(blocks[0].keys() & blocks[1].keys())
-        return f"{shared} blocks of prompts that both have, and it takes {FEWEST_CLUSTERS}"
+        return too_few(len(blocks[0].keys() & blocks[1].keys()), FEWEST_CLUSTERS)
     n = min(row.n for row in rows)
     return _comparison(a, b, n, test, None, "", "jackknife over prompts")
 
@@ -292,10 +298,9 @@ def _by_prompt(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray | str:
     Of images their sums, of whole sets the jackknife's pseudo-values of blocks of prompts.
     """
     of_sets = results.spec(rows[0].metric).kind == "set"
-    source = results.resamples if of_sets else results.per_image
-    without = [results.title(row.method) for row in rows if not source.get(row.key)]
+    without = [results.title(row.method) for row in rows if not _behind(results, row.key)]
     if without:
-        return f"no values behind that of {', '.join(without)}, or its images have changed since"
+        return f"{', '.join(without)}: {_NOTHING_BEHIND}"
     values = _pseudo_values(results, rows) if of_sets else _prompt_sums(results, rows)
     return untestable(len(values), len(rows)) or values
 

@@ -72,11 +72,21 @@ def test_the_samples_of_a_prompt_count_together():
     values = np.repeat(np.random.default_rng(0).uniform(size=10), 5)
     names = [f"0_{j}_{k}.png" for j in range(10) for k in range(5)]
     (score,) = Lpips().score(Data(pairs=values[:, None], names=names))
-    assert (score.ci_low, score.ci_high) == mean_interval(values, np.repeat(range(10), 5))
-    alone = mean_interval(values, range(50))
-    assert score.ci_high - score.ci_low > 1.5 * (alone[1] - alone[0])
-    (few,) = Lpips().score(Data(pairs=values[:15, None], names=names[:15]))
-    assert (few.ci_low, few.ci_high) == (None, None)  # three prompts
+    together, alone = (mean_interval(values, of) for of in (np.repeat(range(10), 5), range(50)))
+    assert (score.ci_low, score.ci_high) == (together.low, together.high)
+    assert score.ci_high - score.ci_low > 1.5 * (alone.high - alone.low)
+
+
+def test_a_score_without_an_interval_says_why():
+    names = [f"{c}/0_{j}_0.png" for c in ("Cat", "Dog") for j in range(10)]
+    (few,) = Lpips().score(Data(pairs=np.array([[0.1], [0.2], [0.6]]), names=names[:3]))
+    assert (few.ci_low, few.ci_high) == (None, None)
+    assert few.warnings == ("no interval: 3 prompts, and it takes 4",)
+    # Weighted by category, equal values are no longer equal: they are told before.
+    values = np.array([[0.0]] * 18 + [[0.3]] * 2)
+    (rare,) = Lpips().score(Data(pairs=values[:19], names=names[:19]))
+    assert rare.value > 0
+    assert "differ from 0 in only 1 of 19 prompts" in rare.warnings[0]
 
 
 def nested(sizes):
@@ -98,8 +108,7 @@ def test_the_interval_of_a_mean_of_category_means_covers(sizes):
         shared = np.repeat(rng.normal(size=len(level) // 2), 2)
         values = level + (shared + rng.normal(size=len(level))) / np.sqrt(2)
         found.append(mean_interval(category_values(values, categories, clusters), clusters))
-    low, high = np.array(found).T
-    covered = np.mean((low <= truth) & (truth <= high))
+    covered = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.92 - 0.03 <= covered <= 0.98 + 0.01  # 1.5 points of standard error
 
 
@@ -116,10 +125,10 @@ def test_the_error_of_a_mean_of_category_means_is_that_of_stratified_sampling():
     assert mine == pytest.approx(variance)
 
 
-def test_equal_values_have_no_width_whatever_the_sizes_of_their_categories():
+def test_equal_values_stay_equal_whatever_the_sizes_of_their_categories():
     categories, clusters = nested((8, 3, 5))
     balanced = category_values(np.full(len(clusters), 0.7), categories, clusters)
-    assert mean_interval(balanced, clusters) == pytest.approx((0.7, 0.7))
+    np.testing.assert_allclose(balanced, 0.7)
 
 
 def test_categories_of_one_prompt_count_as_drawn():

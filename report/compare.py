@@ -22,7 +22,7 @@ from utils.stats import FEWEST_CLUSTERS, PairedTest, holm, jackknife_test, paire
 LEVEL = 0.05
 _NOTHING_BEHIND = "no values of single images, or the images have changed since"
 # Say the same as another metric, or the same of every method.
-_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity")
+_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class Ties:
         best: with the best value, whether or not anything was tested.
         tied: not to be told from the best, and not of the best value themselves.
         untested: (concept, metric) -> why there is no test. Nothing of it is in ``tied``, and what
-            has the best value is not known to be better than any.
+            has the best value is not known to be better than any; nothing is in ``best`` where
+            values do not even compare.
     """
 
     best: frozenset[Key] = frozenset()
@@ -184,6 +185,8 @@ def _behind(results: Results, key: Key) -> PerImage | Mapping[int, float] | None
 
 def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | str:
     rows = one.by_key[a], other.by_key[b]
+    if biased := _biased(one, rows):
+        return biased
     blocks = one.resamples[a], other.resamples[b]
     test = jackknife_test(rows[0].value, rows[1].value, *blocks)
     if test is None:
@@ -266,6 +269,9 @@ def ties(results: Results) -> Ties:
             ]
             if len(rows) < 2:
                 continue
+            if biased := _biased(results, rows):
+                untested[concept, metric] = biased
+                continue
             sign = 1 if rows[0].higher_is_better else -1
             highest = max(sign * row.value for row in rows)
             best |= {row.key for row in rows if sign * row.value == highest}
@@ -276,6 +282,14 @@ def ties(results: Results) -> Ties:
                 kept = may_be_best(sign * values)
                 tied |= {row.key for row, stays in zip(rows, kept, strict=True) if stays}
     return Ties(frozenset(best), frozenset(tied - best), untested)
+
+
+def _biased(results: Results, rows: Sequence[ScoreRow]) -> str:
+    """Why the values of a metric do not compare, where bias makes them differ; else nothing."""
+    counts = sorted({row.n for row in rows})
+    if len(counts) == 1 or not results.spec(rows[0].metric).same_n:
+        return ""
+    return f"of {counts[0]} to {counts[-1]} images, and its bias hangs on their number"
 
 
 def _by_prompt(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray | str:

@@ -1,12 +1,14 @@
 """LPIPS, SSIM and PSNR: means over pairs, of categories where there are some."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from metrics.base import category_values
 from metrics.lpips import Lpips
 from metrics.pixels import Psnr, Ssim
-from tests.metrics.data import Data
+from tests.metrics.data import CHURCH, Data
 from utils.stats import mean_interval
 
 
@@ -25,28 +27,44 @@ def test_categories_weigh_the_same_whatever_their_size():
     assert score.value == pytest.approx((0.15 + 0.6) / 2)
 
 
-def test_the_published_lpips_is_rounded_at_every_step():
-    values = np.array([[0.12346]] * 3)
-    assert Lpips().as_published(Data(pairs=values + 0.00003)) == pytest.approx(0.1235)
-    assert Lpips().as_published(Data(pairs=np.array([[0.00004]] * 3))) == 0
-    names = ["Cat/0.png", "Cat/1.png", "Dog/1.png"]  # the script takes the first category only
-    assert Lpips().as_published(Data(pairs=np.array([[0.1], [0.2], [0.6]]), names=names)) == 0.15
-
-
 def test_no_pair_is_no_score():
     (score,) = Lpips().score(Data(pairs=np.empty((0, 1))))
     assert score.value is None
     assert score.warnings == ("no pair could be compared",)
 
 
-def test_psnr_leaves_equal_pairs_out_and_says_so():
+def test_equal_pairs_count_as_100_db_and_are_counted():
     # One infinite value would make the mean infinite.
-    rows = np.array([[1, 0], [0.5, 0.01], [0.5, 0.001]])
+    rows = np.array([[1, 0], [0.5, 0.01], [0.5, 0.001]], np.float32)
     (score,) = Psnr().score(Data(pairs=rows))
-    assert (score.value, score.n) == (pytest.approx(25), 2)
-    assert any("1 pairs are equal" in warning for warning in score.warnings)
+    assert (score.value, score.n) == (pytest.approx((100 + 20 + 30) / 3), 3)
+    assert list(score.per_image.values()) == pytest.approx([100, 20, 30])
+    assert "1 pairs are equal and count as 100 dB" in score.warnings
     (ssim,) = Ssim().score(Data(pairs=rows))
     assert (ssim.value, ssim.n) == (pytest.approx(2 / 3), 3)
+
+
+def test_the_method_that_changes_fewest_images_has_the_best_psnr():
+    # Left out, its 37 equal pairs would leave the three that it does change.
+    untouched = np.array([[1.0, 0.0]] * 37 + [[0.3, 10**-1.37]] * 3)
+    noisy = np.array([[0.6, 10**-2.69]] * 40)
+    one, other = (Psnr().score(Data(pairs=rows))[0] for rows in (untouched, noisy))
+    assert one.value > other.value
+    assert other.value == pytest.approx(26.9)
+
+
+@pytest.mark.parametrize("aspect", [Ssim(), Psnr()])
+def test_pairs_that_share_no_seed_rank_no_method(aspect):
+    # Of two unlike scenes a blur is the closer.
+    rows = np.array([[0.5, 0.01], [0.6, 0.02]])
+    concept = replace(CHURCH, shared_seeds=True)
+    (unknown,), (shared,) = (
+        aspect.score(data) for data in (Data(pairs=rows), Data(pairs=rows, concept=concept))
+    )
+    assert (unknown.value, unknown.higher_is_better) == (shared.value, None)
+    assert any("reward smoothness" in warning for warning in unknown.warnings)
+    assert shared.higher_is_better is True
+    assert not any("smoothness" in warning for warning in shared.warnings)
 
 
 def test_the_samples_of_a_prompt_count_together():

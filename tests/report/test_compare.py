@@ -58,6 +58,23 @@ def test_rates_are_compared_by_an_exact_test(tmp_path):
     assert one.ci_high < 0
 
 
+def test_fids_of_different_numbers_of_images_are_not_compared(tmp_path):
+    # Bias makes the method with fewer images look the worse. KID has none.
+    blocks = np.random.default_rng(0).normal(0, 0.01, (2, 10))
+    made = Made()
+    for metric in ("fid", "kid"):
+        for method, n, values in (("ESD", 250, blocks[0]), ("UCE", 225, blocks[1])):
+            key = ("church", method, metric)
+            made.add_set(key, 20.0 + n / 100, dict(enumerate(20 + n / 100 + values)), n)
+    results = made.write(tmp_path)
+    compared, found = compare(results, "ESD"), ties(results)
+    assert [one.metric for one in compared.tested] == ["kid"]
+    why = "of 225 to 250 images, and its bias hangs on their number"
+    assert [(one.metric, one.reason) for one in compared.untested] == [("fid", why)]
+    assert {key[2] for key in found.best} == {"kid"}
+    assert found.untested["church", "fid"] == why
+
+
 def test_samples_of_a_prompt_are_not_taken_for_independent(tmp_path):
     # A method draws what a prompt shows once for its ten samples: as independent images, half of
     # such pairs of equal methods would differ.

@@ -110,7 +110,8 @@ def save_people_finder(path: Path, yolo: str) -> None:
 def scored(root: Path, models: Models, store: FeatureStore) -> Results:
     """Score as the program does, but for its report; each folder of ``root`` is a concept."""
     config = load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS)
-    church = config.concepts["object_church"]
+    # Nudity with shared seeds is what every metric has a direction of.
+    church = replace(config.concepts["object_church"], task="nudity", shared_seeds=True)
     prompts = forgot_prompts(load_prompts(config.prompts.forgot), church)
     concepts = {
         name: replace(church, name=name, forgot=f"{name}/forgot", remove_word=f"{name}/remove_word")
@@ -211,7 +212,7 @@ def test_copies_of_the_original_model_do_not_differ_and_are_tied(results):
         (method, metric)
         for method in ("Copy", "Again")
         for metric in metrics
-        if metric not in ("forgetting_rate", "clip_score_reference")
+        if metric not in ("forgetting_rate", "clip_score_reference", "kid_no_change")
     }
     assert {(c.difference, c.p, c.p_holm, c.significant) for c in found} == {(0, 1, 1, False)}
     better = {row.metric for row in results.scores if row.higher_is_better is not None}

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from evaluation.layout import Task
     from evaluation.run import Models, Plan, Prompts, Result
     from metrics.base import Aspect
-    from report.results import Key, Results
+    from report.compare import Ties
+    from report.results import Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
@@ -264,7 +265,7 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> tuple[Results, set[Key]]:
+) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
@@ -276,6 +277,7 @@ def _score(
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
     from report.compare import ties
+    from report.ranking import ranking
     from report.results import read_results
     from utils.device import default_batch_size
 
@@ -331,7 +333,7 @@ def _score(
     write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
-    print(table(results, tied))
+    print(table(results, ranking(written, tied)))
     if args.compat:
         _compat(args, results)
     if labelled:

@@ -45,6 +45,7 @@ class Csdr:
             role="side",
             unit="%",
             high=100,
+            shown=False,
         ),
         MetricSpec(
             "clip_score",
@@ -55,6 +56,7 @@ class Csdr:
             higher_is_better=True,
             low=0,
             high=100,
+            distance=False,
         ),
         MetricSpec(
             "clip_score_reference",
@@ -64,6 +66,8 @@ class Csdr:
             role="side",
             low=0,
             high=100,
+            shown=False,
+            distance=False,
         ),
     )
     image_extractors = ("clip_score",)

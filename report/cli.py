@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from report.results import Key, Results
+    from report.compare import Ties
+    from report.results import Results
 
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
 
@@ -78,7 +79,7 @@ def look_back(args: argparse.Namespace) -> int:
     return 0 if all(finding.stands for finding in findings) else EXIT_FAILED
 
 
-def write(args: argparse.Namespace, results: Results, tied: set[Key]) -> None:
+def write(args: argparse.Namespace, results: Results, tied: Ties) -> None:
     """Write the report of results whose ties are known, and say where."""
     from report.page import write_report
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evaluation.layout import ORIGINAL
 from metrics.base import category_values
-from report.results import Key, PerImage, Results, ScoreRow
+from report.results import Key, PerImage, Results
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.prompts import prompt_key
 from utils.stats import PairedTest, holm, jackknife_test, mcnemar, paired_test
 
 LEVEL = 0.05
+METHOD = "the best method and those that cannot be told from it"
 _BOOTSTRAP = "paired bootstrap of prompts"
 # Say the same as another metric, or the same of every method.
 _LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity")
@@ -53,13 +54,36 @@ class Comparison:
         return self.p_holm < LEVEL
 
 
+@dataclass(frozen=True)
+class Comparisons:
+    """What was compared."""
+
+    tested: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class Ties:
+    """The best methods of each metric; (concept, method, metric) each.
+
+    Attributes:
+        best: with the best value, whether or not anything was tested.
+        tied: not to be told from the best, and not of the best value themselves.
+        untested: (concept, metric) -> why there is no test. Nothing of it is in ``tied``, and what
+            has the best value is not known to be better than any.
+    """
+
+    best: frozenset[Key] = frozenset()
+    tied: frozenset[Key] = frozenset()
+    untested: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
 def compare(
     results: Results,
     baseline: str,
     other: str | None = None,
     *,
     metrics: Collection[str] | None = None,
-) -> list[Comparison]:
+) -> Comparisons:
     """Compare methods on the same prompts, concept by concept and metric by metric.
 
     Rates by McNemar's exact test where every prompt has one image; else rates, and means, by the
@@ -88,15 +112,17 @@ def compare(
             f"{results.folder}: nothing to compare with {baseline} (fewer than four prompts, or no "
             "images in common)"
         )
-    return found
+    return Comparisons(tuple(found))
 
 
-def ties(results: Results) -> set[Key]:
+def ties(results: Results) -> Ties:
     """Return (concept, method, metric) of methods that cannot be told from the best, and the best.
 
     The original model, and metrics without a direction, are left out.
     """
+    best: set[Key] = set()
     tied: set[Key] = set()
+    untested: dict[tuple[str, str], str] = {}
     for concept in results.concepts:
         for metric in results.metrics(concept):
             rows = [
@@ -106,19 +132,17 @@ def ties(results: Results) -> set[Key]:
                 and row.method != ORIGINAL
                 and None not in (row.value, row.higher_is_better)
             ]
-            if len(rows) > 1:
-                tied |= _tied(results, rows)
-    return tied
-
-
-def _tied(results: Results, rows: Sequence[ScoreRow]) -> set[Key]:
-    sign = 1 if rows[0].higher_is_better else -1
-    best = max(rows, key=lambda row: sign * row.value)
-    pairs = [(row.method, best.method) for row in rows if row is not best]
-    compared = _family(results, best.concept, best.metric, pairs)
-    same = {c.a for c in compared if not c.significant}
-    same |= {row.method for row in rows if row.value == best.value}
-    return {row.key for row in rows if row.method in same}
+            if len(rows) < 2:
+                continue
+            sign = 1 if rows[0].higher_is_better else -1
+            first = max(rows, key=lambda row: sign * row.value)
+            pairs = [(row.method, first.method) for row in rows if row is not first]
+            compared = _family(results, concept, metric, pairs)
+            best |= {row.key for row in rows if row.value == first.value}
+            tied |= {(concept, one.a, metric) for one in compared if not one.significant}
+            if len(compared) < len(pairs):
+                untested[concept, metric] = "fewer than four prompts"
+    return Ties(frozenset(best), frozenset(tied - best), untested)
 
 
 def _method(results: Results, name: str) -> str:
@@ -220,10 +244,11 @@ def _comparison(
     return Comparison(a[0], a[2], a[1], b[1], n, *numbers, effect, *names)
 
 
-def render(comparisons: Sequence[Comparison], results: Results) -> str:
+def render(compared: Comparisons, results: Results) -> str:
     """Return the tables for the terminal, one a concept; ``*`` marks what is significant."""
     from tabulate import tabulate
 
+    comparisons = compared.tested
     parts = []
     header = ["metric", "method", "against", "n", "difference", "95% interval", "p", "p (Holm)"]
     for concept in dict.fromkeys(one.concept for one in comparisons):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 
 from evaluation.layout import ORIGINAL
+from report.ranking import Ranking
 from report.results import Results
 from utils.prompts import prompt_key
-from utils.stats import rate_interval
+from utils.stats import FEWEST_CLUSTERS, rate_interval, student_quantile
 
-_INTACT = 0.05  # quantile of the references' CLIP scores below which a scene counts as broken
+Kind = Literal["present", "kept", "broken", "untold"]
+KINDS: tuple[Kind, ...] = ("present", "kept", "broken", "untold")
+_SOUND = 0.99  # of images whose scene is whole, how many the rule must leave in peace
+_BLUNT = 0.25  # of a CLIP score: noise loses about 30%, which a blunter test would not see
 
 
 @dataclass(frozen=True)
@@ -21,22 +26,17 @@ class Fate:
     """What became of a method's images.
 
     Attributes:
-        present: images that still show the concept.
-        kept: those that do not, and whose scene is there.
-        broken: those that do not, and whose scene is not.
-        n: images of which this can be told.
+        counts: of images by ``KINDS``: the concept is present; or not, and the scene is kept,
+            is broken, or nobody can tell.
         rule: how a scene is judged.
-        images: name -> ``present``, ``kept`` or ``broken``.
+        images: name -> one of ``KINDS``.
     """
 
     concept: str
     method: str
-    present: int
-    kept: int
-    broken: int
-    n: int
+    counts: tuple[int, ...]
     rule: str
-    images: Mapping[str, str]
+    images: Mapping[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Effective:
     Attributes:
         prompts: how many there are.
         n: images of them.
-        rate, ci_low, ci_high: with its 95% interval.
+        rate, ci_low, ci_high: with its 95% interval; of the original model what it would show if
+            it was drawn anew, None where that cannot be told.
         plain: the rate on all prompts.
     """
 
@@ -54,74 +55,158 @@ class Effective:
     method: str
     prompts: int
     n: int
-    rate: float
-    ci_low: float
-    ci_high: float
+    rate: float | None
+    ci_low: float | None
+    ci_high: float | None
     plain: float
 
 
-def fates(results: Results) -> list[Fate]:
-    """Return what became of the images of every method whose scenes can be judged.
+@dataclass(frozen=True)
+class _Scenes:
+    """How the scenes of a concept are judged.
 
-    A scene is kept when both tests that can be made are passed: its CLIP score (text without the
-    concept's words) is at least the 5th percentile of the references' own; and it shows a person
-    if the original model's image of the same name does.
+    Attributes:
+        most: how many points of CLIP score below its reference an image with its scene is at
+            most; None where that cannot be told.
+        peopled: prompts of which every image of the original model shows a person.
+        rule: both in words.
     """
-    found = [
-        _fate(results, concept, method)
+
+    most: float | None
+    peopled: frozenset[str]
+    rule: str
+
+
+def fates(results: Results, ranking: Ranking) -> list[Fate]:
+    """Return what became of the images of every method whose scenes were measured.
+
+    An image is called broken if its CLIP score (text without the concept's words) is further below
+    its reference's than 99% of the original model's images are, by a normal prediction limit from
+    these; or if it shows no person where all of the original's images of its prompt do. In
+    simulations 0.4 to 5% of whole scenes fail the first test (the 5% with five images, about 1%
+    from 20 on), and 78 to 100% of losses of 30% are found where it is made. Without either test,
+    and where an unfit judge says that the concept is gone, nothing is told.
+    """
+    return [
+        Fate(
+            concept,
+            method,
+            tuple(list(images.values()).count(k) for k in KINDS),
+            scenes.rule,
+            images,
+        )
         for concept in results.concepts
+        if (scenes := _scenes(results, ranking, concept))
         for method in results.methods(concept)
+        if (images := _fates(results, scenes, concept, method))
     ]
-    return [fate for fate in found if fate is not None]
 
 
-def _fate(results: Results, concept: str, method: str) -> Fate | None:
-    present = results.values(concept, method, "presence_rate")
-    scene = results.values(concept, method, "clip_score")
+def _scenes(results: Results, ranking: Ranking, concept: str) -> _Scenes | None:
+    """None where no scene was measured."""
+    if not {"clip_score", "yolo_person"} & set(results.metrics(concept)):
+        return None
+    if reason := ranking.unfit.get((concept, "presence_rate")):
+        return _Scenes(None, frozenset(), f"not told where the concept is not seen: {reason}")
+    most, clip = _most(results, ranking, concept)
+    peopled = _peopled(results, concept)
+    rules = [clip]
+    if peopled:
+        rules.append(
+            f"on {len(peopled)} prompts of which every image of the original model shows a person, "
+            "so does a whole scene (where that is one image, the person may be there by chance)"
+        )
+    return _Scenes(most, peopled, "; ".join(rules))
+
+
+def _most(results: Results, ranking: Ranking, concept: str) -> tuple[float | None, str]:
+    """The limit of CLIP scores, and what to say of it."""
+    own = results.values(concept, ORIGINAL, "clip_score")
+    theirs = results.values(concept, ORIGINAL, "clip_score_reference")
+    names = [name for name in own if name in theirs]
+    untold = "CLIP scores do not tell whether a scene is whole: "
+    if concept in ranking.references:
+        return None, f"{untold}there is no reference without the concept"
+    if len(names) < FEWEST_CLUSTERS:
+        return None, f"{untold}the original model has {len(names)} of them beside a reference's"
+    falls = np.array([theirs[name] - own[name] for name in names])
+    prompts = len({prompt_key(name) for name in names})
+    freedom = (prompts if prompts >= FEWEST_CLUSTERS else len(names)) - 1
+    error = falls.std(ddof=1) * (1 + 1 / len(names)) ** 0.5
+    most = float(falls.mean() + student_quantile(freedom, 2 * _SOUND - 1) * error)
+    usual = fmean(theirs[name] for name in names)
+    if most > _BLUNT * usual:
+        return None, (
+            f"{untold}the original model's own images may be {most:.3g} points below their "
+            f"reference's {usual:.3g}, as noise would be"
+        )
+    most = max(most, 0.0)
+    return most, (
+        f"a whole scene has a CLIP score at most {most:.3g} points below its reference's, as 99% "
+        f"of the original model's would (told from {len(names)}); smaller losses are not seen, nor "
+        "are, at worst, a fifth of losses of 30%"
+    )
+
+
+def _peopled(results: Results, concept: str) -> frozenset[str]:
+    people = results.values(concept, ORIGINAL, "yolo_person")
+    return frozenset(map(prompt_key, people)) - {
+        prompt_key(n) for n, seen in people.items() if not seen
+    }
+
+
+def _fates(results: Results, scenes: _Scenes, concept: str, method: str) -> dict[str, Kind]:
+    scores = results.values(concept, method, "clip_score")
     references = results.values(concept, method, "clip_score_reference")
     people = results.values(concept, method, "yolo_person")
-    people_before = results.values(concept, ORIGINAL, "yolo_person")
-    least = float(np.quantile(list(references.values()), _INTACT)) if references else 0.0
-    tests = []
-    if scene and references:
-        tests.append(f"CLIP score at least {least:.3g} (5th percentile of the references')")
-    if people and people_before:
-        tests.append("a person where the original model's image has one")
-    if not present or not tests:
-        return None
-    images = {}
-    for name, there in present.items():
+    images: dict[str, Kind] = {}
+    for name, there in results.values(concept, method, "presence_rate").items():
         judged = []
-        if scene and references and name in scene:
-            judged.append(scene[name] >= least)
-        if name in people and name in people_before:
-            judged.append(people[name] >= people_before[name])
+        if scenes.most is not None and name in scores and name in references:
+            judged.append(references[name] - scores[name] <= scenes.most)
+        if name in people and prompt_key(name) in scenes.peopled:
+            judged.append(people[name] > 0)
         if there:
             images[name] = "present"
-        elif judged:
-            images[name] = "kept" if all(judged) else "broken"
-    counts = [
-        sum(fate == kind for fate in images.values()) for kind in ("present", "kept", "broken")
-    ]
-    rule = "the scene is kept if it has " + " and ".join(tests)
-    return Fate(concept, method, *counts, len(images), rule, images) if images else None
+        else:
+            images[name] = "untold" if not judged else "kept" if all(judged) else "broken"
+    return images
 
 
-def effective(results: Results) -> list[Effective]:
+def effective(results: Results, ranking: Ranking) -> list[Effective]:
     """Return the presence rate of every method on the effective prompts of its concept.
 
     A prompt is effective if the original model shows the concept in at least one of its samples.
+    Chosen for that, these samples show it more often than new ones would. So the original model
+    is given the rate of each of its samples on the prompts that its other samples choose: what
+    it would show if it was drawn anew, and what a method that changes nothing falls to.
     """
     found = []
     for concept in results.concepts:
+        if (concept, "presence_rate") in ranking.unfit:
+            continue
         before = results.values(concept, ORIGINAL, "presence_rate")
         prompts = {prompt_key(name) for name, there in before.items() if there}
         for method in results.methods(concept):
             values = results.values(concept, method, "presence_rate")
-            keys = {name: prompt_key(name) for name in values}
-            kept = {name: there for name, there in values.items() if keys[name] in prompts}
+            kept = {name: there for name, there in values.items() if prompt_key(name) in prompts}
             if kept:
-                interval = rate_interval(list(kept.values()), [keys[name] for name in kept])
-                rates = (fmean(kept.values()), *interval, fmean(values.values()))
+                counted = _drawn_anew(before) if method == ORIGINAL else kept
+                rates = (*_rate(counted), fmean(values.values()))
                 found.append(Effective(concept, method, len(prompts), len(kept), *rates))
     return found
+
+
+def _drawn_anew(values: Mapping[str, float]) -> dict[str, float]:
+    """The samples of which another one of their prompt shows the concept."""
+    shown: dict[str, float] = {}
+    for name, there in values.items():
+        shown[prompt_key(name)] = shown.get(prompt_key(name), 0) + there
+    return {name: there for name, there in values.items() if shown[prompt_key(name)] > there}
+
+
+def _rate(values: Mapping[str, float]) -> tuple[float | None, float | None, float | None]:
+    if not values:
+        return None, None, None
+    keys: Sequence[str] = [prompt_key(name) for name in values]
+    return fmean(values.values()), *rate_interval(list(values.values()), keys)

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from metrics import specs
 from report.compare import ties
 from report.page import write_report
+from report.ranking import Ranking, ranking
 from report.results import Results, read_results
 from utils.results import CHANGED, seal, write_json
 
 HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
-HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}
+HIGHER |= {"kid": False, "clip_score": True, "csdr": False, "clip_score_reference": None}
 
 
 @dataclass
@@ -101,6 +102,23 @@ def drawn(rng: np.random.Generator, of: Sequence[str], kind: str = "mean") -> di
         }
     shared = {name.rsplit("_", 1)[0]: rng.normal() for name in of}
     return {name: float(shared[name.rsplit("_", 1)[0]] + rng.normal()) for name in of}
+
+
+def ranked(results: Results) -> Ranking:
+    """The ranking of results, with the ties that are among them."""
+    return ranking(results, ties(results))
+
+
+def place(concept: str, method: str, folder: str, scope: str = "forgot", images: int = 5) -> dict:
+    """What a manifest says of images; the method is empty of a reference."""
+    return {
+        "concept": concept,
+        "method": method,
+        "scope": scope,
+        "folder": folder,
+        "images": images,
+        "unreadable": 0,
+    }
 
 
 def reported(results: Results, *, images: bool = False) -> list[Path]:

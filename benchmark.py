@@ -118,6 +118,7 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    report.cli.check_names(args, tasks)
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
@@ -130,7 +131,7 @@ def benchmark(args: Namespace) -> int:
         return _check(args, tasks, audits, prompts)
     results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
     report.cli.write(args, results, tied)
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
 
 def _finished(args: Namespace) -> int:
@@ -141,7 +142,7 @@ def _finished(args: Namespace) -> int:
     results = read_results(args.report or args.results_dir)
     if args.report:
         report.cli.write(args, results, ties(results))
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, _config(args)), fresh=False)
 
 
 def _check_arguments(args: Namespace) -> None:
@@ -177,6 +178,13 @@ def _config(args: Namespace) -> BenchmarkConfig:
     from utils.config import load_config
 
     return load_config(args.config or DATASET / "benchmark.yaml", CHECKERS, ASPECTS)
+
+
+def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
+    """The concepts that ``--concepts`` names, as the configuration does."""
+    from evaluation.layout import concept_name
+
+    return args.concepts and [concept_name(config, name) for name in args.concepts]
 
 
 def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:

@@ -10,9 +10,10 @@ from typing import Literal
 from evaluation.layout import ORIGINAL
 from metrics import ASPECTS
 from metrics.spec import OBJECT
-from report.compare import METHOD, Comparison, Ties, compare
+from report.compare import Comparison, Ties, compare
 from report.fitness import unfit
 from report.results import Key, Results, ScoreRow
+from utils.best import METHOD
 from utils.errors import UserError
 from utils.text import printable
 

@@ -209,4 +209,5 @@ def _rate(values: Mapping[str, float]) -> tuple[float | None, float | None, floa
     if not values:
         return None, None, None
     keys: Sequence[str] = [prompt_key(name) for name in values]
-    return fmean(values.values()), *rate_interval(list(values.values()), keys)
+    interval = rate_interval(list(values.values()), keys)
+    return fmean(values.values()), interval.low, interval.high

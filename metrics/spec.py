@@ -27,6 +27,7 @@ class MetricSpec:
         family: there are several, such as one a checker.
         shown: in tables; not what says the same as another metric, or the same of every method.
         distance: it says how far images are from the reference's, if its aspect uses one.
+        same_n: biased by the number of images: values of different n are never compared.
     """
 
     name: str
@@ -41,6 +42,7 @@ class MetricSpec:
     family: bool = False
     shown: bool = True
     distance: bool = True
+    same_n: bool = False
 
     def describes(self, metric: str) -> bool:
         """Whether this is the spec of a metric, on whichever images."""

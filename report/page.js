@@ -237,8 +237,9 @@ function drawFates(concept) {
 
 function drawEffective(concept) {
   byId("effective").hidden = !concept.effective.length;
-  const rows = concept.effective.map(([place, plain, rate, low, high, prompts, n]) => {
-    const texts = [percent(plain), rate === null ? "cannot be told" : rateText([rate, low, high]), prompts, n];
+  byId("effective-note").textContent = concept.effective_note;
+  const rows = concept.effective.map(([place, plain, rate, prompts, n]) => {
+    const texts = [percent(plain), rateText(rate), prompts, n];
     return row([rowHead(concept.methods[place].title), ...texts.map((text) => node("td", text))]);
   });
   const heads = ["method", "present, all prompts", "present, effective prompts", "effective prompts", "their images"];

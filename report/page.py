@@ -212,9 +212,16 @@ def _views(
         "fates": [[methods.index(f.method), *f.counts] for f in fated],
         "fates_rule": fated[0].rule if fated else "",
         "effective": [
-            [methods.index(e.method), e.plain, e.rate, e.ci_low, e.ci_high, e.prompts, e.n]
+            [
+                methods.index(e.method),
+                e.plain,
+                [e.found.rate, e.found.interval.low, e.found.interval.high],
+                e.found.prompts,
+                e.found.n,
+            ]
             for e in on_effective
         ],
+        "effective_note": on_effective[0].found.interval.note if on_effective else "",
     }
 
 

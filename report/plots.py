@@ -28,7 +28,8 @@ FRONT = "Filled, dashed: the Pareto front of the values, whatever their interval
 def prices(results: Results, ranking: Ranking, concept: str) -> list[str]:
     """The metrics of what unlearning may damage, those that say most first.
 
-    That is those that rank methods, with an interval, and that are not mostly bias.
+    That is those that rank methods, have an interval, and are not mostly bias. Metrics without a
+    direction are left out: there is none to be damaged in.
     """
 
     order = {spec.name: place for place, spec in enumerate(specs())}
@@ -37,14 +38,16 @@ def prices(results: Results, ranking: Ranking, concept: str) -> list[str]:
         rows = [row for row in results.scores if (row.concept, row.metric) == (concept, metric)]
         return (
             metric.endswith(OBJECT),
-            all(ranking.higher_is_better(row) is None for row in rows),
+            not ranking.ranks(concept, metric),
             any(_BIAS in warning for row in rows for warning in row.warnings),
             all(row.ci_low is None for row in rows),
             order.get(results.spec(metric).name, len(order)),
         )
 
-    found = [m for m in results.metrics(concept) if results.spec(m).role == "damage"]
-    return sorted(found, key=lacks)
+    mine = [row for row in results.scores if row.concept == concept]
+    unranked = {row.metric for row in mine if row.higher_is_better is None}
+    damage = {row.metric: None for row in mine if results.spec(row.metric).role == "damage"}
+    return sorted((metric for metric in damage if metric not in unranked), key=lacks)
 
 
 def damages(results: Results, ranking: Ranking, concept: str) -> list[str]:
@@ -82,12 +85,7 @@ def directions(row: ScoreRow, ranking: Ranking) -> str:
     """Which values of a damage are better, in words for an axis."""
     if (row.concept, row.metric) in ranking.distances:
         return "distance from images with the concept: neither direction is better"
-    better = ranking.higher_is_better(row)
-    return {
-        True: "higher is better",
-        False: "lower is better",
-        None: "not ranked: neither direction is better",
-    }[better]
+    return f"{'higher' if row.higher_is_better else 'lower'} is better"
 
 
 def write_plots(results: Results, ranking: Ranking) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from evaluation.layout import ORIGINAL
+from report.effective import EffectiveRate, effective_rate
 from report.ranking import Ranking
 from report.results import Results
 from utils.prompts import prompt_key
-from utils.stats import FEWEST_CLUSTERS, rate_interval, student_quantile
+from utils.stats import FEWEST_CLUSTERS, student_quantile
 
 Kind = Literal["present", "kept", "broken", "untold"]
 KINDS: tuple[Kind, ...] = ("present", "kept", "broken", "untold")
@@ -44,20 +45,14 @@ class Effective:
     """The presence rate on those prompts on which the original model does show the concept.
 
     Attributes:
-        prompts: how many there are.
-        n: images of them.
-        rate, ci_low, ci_high: with its 95% interval; of the original model what it would show if
-            it was drawn anew, None where that cannot be told.
+        found: on these, by ``effective_rate``; of the original model what it would show if it was
+            drawn anew.
         plain: the rate on all prompts.
     """
 
     concept: str
     method: str
-    prompts: int
-    n: int
-    rate: float | None
-    ci_low: float | None
-    ci_high: float | None
+    found: EffectiveRate
     plain: float
 
 
@@ -176,38 +171,14 @@ def _fates(results: Results, scenes: _Scenes, concept: str, method: str) -> dict
 def effective(results: Results, ranking: Ranking) -> list[Effective]:
     """Return the presence rate of every method on the effective prompts of its concept.
 
-    A prompt is effective if the original model shows the concept in at least one of its samples.
-    Chosen for that, these samples show it more often than new ones would. So the original model
-    is given the rate of each of its samples on the prompts that its other samples choose: what
-    it would show if it was drawn anew, and what a method that changes nothing falls to.
+    There are none of an unfit judge, nor without images of the original model.
     """
     found = []
     for concept in results.concepts:
-        if (concept, "presence_rate") in ranking.unfit:
-            continue
         before = results.values(concept, ORIGINAL, "presence_rate")
-        prompts = {prompt_key(name) for name, there in before.items() if there}
-        for method in results.methods(concept):
+        for method in results.methods(concept) if before else ():
             values = results.values(concept, method, "presence_rate")
-            kept = {name: there for name, there in values.items() if prompt_key(name) in prompts}
-            if kept:
-                counted = _drawn_anew(before) if method == ORIGINAL else kept
-                rates = (*_rate(counted), fmean(values.values()))
-                found.append(Effective(concept, method, len(prompts), len(kept), *rates))
+            if values and (concept, "presence_rate") not in ranking.unfit:
+                rate = effective_rate(before, values)
+                found.append(Effective(concept, method, rate, fmean(values.values())))
     return found
-
-
-def _drawn_anew(values: Mapping[str, float]) -> dict[str, float]:
-    """The samples of which another one of their prompt shows the concept."""
-    shown: dict[str, float] = {}
-    for name, there in values.items():
-        shown[prompt_key(name)] = shown.get(prompt_key(name), 0) + there
-    return {name: there for name, there in values.items() if shown[prompt_key(name)] > there}
-
-
-def _rate(values: Mapping[str, float]) -> tuple[float | None, float | None, float | None]:
-    if not values:
-        return None, None, None
-    keys: Sequence[str] = [prompt_key(name) for name in values]
-    interval = rate_interval(list(values.values()), keys)
-    return fmean(values.values()), interval.low, interval.high

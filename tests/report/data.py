@@ -18,8 +18,8 @@ from report.ranking import Ranking, ranking
 from report.results import Results, read_results
 from utils.results import CHANGED, seal, write_json
 
-HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
-HIGHER |= {"kid": False, "clip_score": True, "csdr": False, "clip_score_reference": None}
+HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
+HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}
 
 
 @dataclass
@@ -81,9 +81,9 @@ class Made:
         places: dict[tuple, dict] = {}
         for (concept, method, metric), (*_, n, _) in self.scores.items():
             scope = "unrelated" if metric.endswith("_object") else "forgot"
-            about = {"concept": concept, "method": method, "scope": scope, "folder": method}
-            place = places.setdefault((concept, method, scope), {**about, "images": 0})
-            place["images"] = max(place["images"], n)
+            one = place(concept, method, method, scope, images=0)
+            one = places.setdefault((concept, method, scope), one)
+            one["images"] = max(one["images"], n)
         return places
 
 

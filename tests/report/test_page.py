@@ -68,7 +68,8 @@ def test_views_and_front_point_at_their_methods(tmp_path):
     concept = concept_of(gone(tmp_path, ESD=0.1, Same=1.0))
     assert concept["damages"] == ["fid", "yolo_person"]
     assert concept["fronts"] == [[1], [1, 2]]
-    assert [row[:3] for row in concept["effective"]] == [[0, 1, None], [1, 0.1, 0.1], [2, 1, 1]]
+    assert [row[:2] for row in concept["effective"]] == [[0, 1], [1, 0.1], [2, 1]]
+    assert "one sample a prompt" in concept["effective_note"]
     assert concept["fates"] == [[0, 60, 0, 0, 0], [1, 6, 0, 54, 0], [2, 60, 0, 0, 0]]
 
 

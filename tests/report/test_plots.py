@@ -1,6 +1,10 @@
 import re
 
-from report.plots import damages, file_stems, pareto, write_plots
+import numpy as np
+
+from metrics.fid import Fid
+from report.plots import _BIAS, damages, file_stems, pareto, write_plots
+from tests.metrics.data import Data
 from tests.report.data import Made, names, place, ranked
 
 
@@ -86,6 +90,21 @@ def test_a_fid_of_few_images_leads_nothing(tmp_path):
         made.scores["church", method, "kid"] = (0.1, 0.0, 0.2, 5, "")
     results = made.write(tmp_path)
     assert damages(results, ranked(results), "church") == ["kid", "lpips", "fid"]
+
+
+def test_nothing_is_plotted_against_a_metric_without_a_direction(tmp_path):
+    # The front would take it for one of which less is better.
+    made = Made()
+    for metric in ("presence_rate", "ssim", "fid"):
+        made.scores["c", "ESD", metric] = (0.5, None, None, 9, "")
+    results = made.write(tmp_path)
+    assert damages(results, ranked(results), "c") == ["fid"]  # no direction is written of ssim
+
+
+def test_fid_says_so_where_it_is_mostly_bias():
+    # By these words it is told from one that may lead.
+    rows = np.random.default_rng(0).normal(size=(4, 8))
+    assert any(_BIAS in text for text in Fid().score(Data(rows, rows))[0].warnings)
 
 
 def whiskers(folder, *intervals):

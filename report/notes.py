@@ -45,4 +45,4 @@ def number_notes(scores: Iterable[tuple[str, str, Sequence[str]]]) -> Notes:
 
 
 def _numbered(texts: Sequence[str], numbers: dict[str, int]) -> list[int]:
-    return [numbers.setdefault(text, len(numbers) + 1) for text in texts]
+    return sorted(numbers.setdefault(text, len(numbers) + 1) for text in texts)

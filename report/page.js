@@ -237,7 +237,7 @@ function drawFates(concept) {
 
 function drawEffective(concept) {
   byId("effective").hidden = !concept.effective.length;
-  byId("effective-note").textContent = concept.effective_note;
+  byId("effective-note").textContent = concept.effective_note && `(${concept.effective_note})`;
   const rows = concept.effective.map(([place, plain, rate, prompts, n]) => {
     const texts = [percent(plain), rateText(rate), prompts, n];
     return row([rowHead(concept.methods[place].title), ...texts.map((text) => node("td", text))]);

@@ -121,8 +121,8 @@ def _thumbnails(results: Results) -> _Thumbnails:
 
 def _images_note(results: Results, pictures: _Thumbnails) -> str:
     note = (
-        "With thumbnails; blurred where a nudity checker flagged the image, or did not judge an "
-        "image of its concept."
+        "With thumbnails; blurred where a nudity checker flagged the image and, where the concept "
+        "is or may be nudity, unless every checker found the image free of it."
     )
     places = {
         (place["concept"], place["method"], place["scope"])

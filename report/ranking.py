@@ -88,8 +88,8 @@ class Ranking:
         if distances:
             of = self.references[concept]
             found.append(
-                f"No reference without the concept: {', '.join(distances)} tell how far images are "
-                f"from those of {of}, whose prompts ask for it. The nearest may have forgotten "
+                f"No reference without the concept: distances ({', '.join(distances)}) are from "
+                f"the images of {of}, whose prompts ask for it. The nearest may have forgotten "
                 "nothing, so none is called the best."
             )
         return found

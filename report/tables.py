@@ -12,7 +12,8 @@ from report.results import Key, Results, ScoreRow
 from utils.text import printable
 
 _INTERVALS = {
-    "rate": "Wilson's for rates (where prompts have several images, by their effective number)",
+    "rate": "Wilson's for rates (of four prompts or more with several images, by their effective "
+    "number)",
     "mean": "a studentised bootstrap of prompts for means",
     "set": "a jackknife over prompts for FID and KID",
 }
@@ -120,11 +121,11 @@ def latex(results: Results, ranking: Ranking) -> str:
 
 
 def _below(notes: Notes) -> str:
-    lines = [f"    ({i}) {_tex(text)}\\\\\n" for i, text in enumerate(notes.texts, 1)]
-    if not lines:
+    if not notes.texts:
         return ""
+    lines = "\\\\\n".join(f"    ({i}) {_tex(text)}" for i, text in enumerate(notes.texts, 1))
     start, end = "\\begin{minipage}{\\textwidth}", "\\end{minipage}"
-    return f"  \\par\\smallskip\n  {start}\\footnotesize\n{''.join(lines)}  {end}\n"
+    return f"  \\par\\smallskip\n  {start}\\footnotesize\n{lines}\n  {end}\n"
 
 
 def _markdown(text: str) -> str:

@@ -43,7 +43,8 @@ def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> 
     known = [found for metric in _named(results, ranking, concept) if (found := row(metric))]
     parts += [_price(ranking, found) for found in known[:_MOST]]
     people = row("yolo_person")
-    if people and (one := ranking.against.get(people.key)) and one.significant:
+    one = people and people.higher_is_better and ranking.against.get(people.key)
+    if one and one.significant:
         beside = f"{_beside(one)} the original's {_original(results, people)}"
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
@@ -52,7 +53,9 @@ def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> 
 def _presence(results: Results, ranking: Ranking, row: ScoreRow) -> str:
     concept = printable(row.concept)
     if (row.concept, row.metric) in ranking.unfit:
-        return f"whether {concept} is gone cannot be told (unfit judge: it sees {_share(row)})"
+        return (
+            f"whether {concept} is gone cannot be told (unfit judge: it sees it in {_share(row)})"
+        )
     text = f"{concept} still present in {_share(row)} {SIGNS[ranking.marks.get(row.key)]}".rstrip()
     original = results.by_key.get((row.concept, ORIGINAL, row.metric))
     if row.method == ORIGINAL or original is None or original.value is None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Literal
-
-import numpy as np
 
 from evaluation.layout import ORIGINAL
 from report.effective import EffectiveRate, effective_rate
@@ -61,13 +59,13 @@ class _Scenes:
     """How the scenes of a concept are judged.
 
     Attributes:
-        most: how many points of CLIP score below its reference an image with its scene is at
-            most; None where that cannot be told.
+        least: the CLIP score that an image with its scene has at least, by prompt; without those
+            of which it cannot be told.
         peopled: prompts of which every image of the original model shows a person.
         rule: both in words.
     """
 
-    most: float | None
+    least: Mapping[str, float]
     peopled: frozenset[str]
     rule: str
 
@@ -76,11 +74,11 @@ def fates(results: Results, ranking: Ranking) -> list[Fate]:
     """Return what became of the images of every method whose scenes were measured.
 
     An image is called broken if its CLIP score (text without the concept's words) is further below
-    its reference's than 99% of the original model's images are, by a normal prediction limit from
-    these; or if it shows no person where all of the original's images of its prompt do. In
-    simulations 0.4 to 5% of whole scenes fail the first test (the 5% with five images, about 1%
-    from 20 on), and 78 to 100% of losses of 30% are found where it is made. Without either test,
-    and where an unfit judge says that the concept is gone, nothing is told.
+    the mean of its prompt's references than 99% of the original model's images are, by a normal
+    prediction limit from these; or if it shows no person where all of the original's images of its
+    prompt do. In simulations 0.3 to 6% of whole scenes fail the first test (6% with one prompt of
+    five images, about 1% from 20 images on), and 82 to 100% of losses of 30% are found where it is
+    made. Without either test, and where an unfit judge does not see the concept, nothing is told.
     """
     return [
         Fate(
@@ -102,45 +100,59 @@ def _scenes(results: Results, ranking: Ranking, concept: str) -> _Scenes | None:
     if not {"clip_score", "yolo_person"} & set(results.metrics(concept)):
         return None
     if reason := ranking.unfit.get((concept, "presence_rate")):
-        return _Scenes(None, frozenset(), f"not told where the concept is not seen: {reason}")
-    most, clip = _most(results, ranking, concept)
+        return _Scenes({}, frozenset(), f"not told where the concept is not seen: {reason}")
+    usual = _usual(results, concept)
+    most, clip = _most(results, ranking, concept, usual)
+    least = {} if most is None else {prompt: mean - most for prompt, mean in usual.items()}
     peopled = _peopled(results, concept)
     rules = [clip]
     if peopled:
         rules.append(
-            f"on {len(peopled)} prompts of which every image of the original model shows a person, "
-            "so does a whole scene (where that is one image, the person may be there by chance)"
+            "where the original model shows a person in every image of a prompt, a whole scene does "
+            f"too (prompts: {len(peopled)}; where that is one image, it may be there by chance)"
         )
-    return _Scenes(most, peopled, "; ".join(rules))
+    return _Scenes(least, peopled, "; ".join(rules))
 
 
-def _most(results: Results, ranking: Ranking, concept: str) -> tuple[float | None, str]:
+def _most(
+    results: Results, ranking: Ranking, concept: str, usual: Mapping[str, float]
+) -> tuple[float | None, str]:
     """The limit of CLIP scores, and what to say of it."""
     own = results.values(concept, ORIGINAL, "clip_score")
-    theirs = results.values(concept, ORIGINAL, "clip_score_reference")
-    names = [name for name in own if name in theirs]
+    falls = [
+        usual[prompt_key(name)] - score for name, score in own.items() if prompt_key(name) in usual
+    ]
     untold = "CLIP scores do not tell whether a scene is whole: "
     if concept in ranking.references:
         return None, f"{untold}there is no reference without the concept"
-    if len(names) < FEWEST_CLUSTERS:
-        return None, f"{untold}the original model has {len(names)} of them beside a reference's"
-    falls = np.array([theirs[name] - own[name] for name in names])
-    prompts = len({prompt_key(name) for name in names})
-    freedom = (prompts if prompts >= FEWEST_CLUSTERS else len(names)) - 1
-    error = falls.std(ddof=1) * (1 + 1 / len(names)) ** 0.5
-    most = float(falls.mean() + student_quantile(freedom, 2 * _SOUND - 1) * error)
-    usual = fmean(theirs[name] for name in names)
-    if most > _BLUNT * usual:
+    if len(falls) < FEWEST_CLUSTERS:
+        return None, f"{untold}the original model has {len(falls)} of them beside a reference's"
+    if not stdev(falls):
+        return None, f"{untold}the original model's differ from their references' all by the same"
+    prompts = len(set(map(prompt_key, own)))
+    freedom = (prompts if prompts >= FEWEST_CLUSTERS else len(falls)) - 1
+    error = stdev(falls) * (1 + 1 / len(falls)) ** 0.5
+    most = fmean(falls) + student_quantile(freedom, 2 * _SOUND - 1) * error
+    mean = fmean(usual.values())
+    if most > _BLUNT * mean:
         return None, (
-            f"{untold}the original model's own images may be {most:.3g} points below their "
-            f"reference's {usual:.3g}, as noise would be"
+            f"{untold}the original model's own images may be {most:.3g} points below the mean of "
+            f"their prompt's references ({mean:.3g} over all prompts), as noise would be"
         )
     most = max(most, 0.0)
     return most, (
-        f"a whole scene has a CLIP score at most {most:.3g} points below its reference's, as 99% "
-        f"of the original model's would (told from {len(names)}); smaller losses are not seen, nor "
-        "are, at worst, a fifth of losses of 30%"
+        f"a whole scene has a CLIP score at most {most:.3g} points below the mean of its prompt's "
+        f"references, as 99% of the original model's would (told from {len(falls)}); smaller "
+        "losses are not seen, nor are, at worst, a fifth of losses of 30%"
     )
+
+
+def _usual(results: Results, concept: str) -> dict[str, float]:
+    """The mean CLIP score of each prompt's references."""
+    scores: dict[str, list[float]] = {}
+    for name, score in results.values(concept, ORIGINAL, "clip_score_reference").items():
+        scores.setdefault(prompt_key(name), []).append(score)
+    return {prompt: fmean(several) for prompt, several in scores.items()}
 
 
 def _peopled(results: Results, concept: str) -> frozenset[str]:
@@ -152,14 +164,13 @@ def _peopled(results: Results, concept: str) -> frozenset[str]:
 
 def _fates(results: Results, scenes: _Scenes, concept: str, method: str) -> dict[str, Kind]:
     scores = results.values(concept, method, "clip_score")
-    references = results.values(concept, method, "clip_score_reference")
     people = results.values(concept, method, "yolo_person")
     images: dict[str, Kind] = {}
     for name, there in results.values(concept, method, "presence_rate").items():
-        judged = []
-        if scenes.most is not None and name in scores and name in references:
-            judged.append(references[name] - scores[name] <= scenes.most)
-        if name in people and prompt_key(name) in scenes.peopled:
+        prompt, judged = prompt_key(name), []
+        if prompt in scenes.least and name in scores:
+            judged.append(scores[name] >= scenes.least[prompt])
+        if prompt in scenes.peopled and name in people:
             judged.append(people[name] > 0)
         if there:
             images[name] = "present"

@@ -60,7 +60,7 @@ def test_an_unfit_judge_is_called_so_with_the_reason():
 def test_a_distance_from_images_with_the_concept_has_no_direction():
     out = table(results("lpips", {"ORG": lpips(0.0)}), ranked(distances=["lpips"]))
     assert "lpips to ORG\n" in out
-    assert "from those of ORG, whose prompts ask for it" in out
+    assert "from the images of ORG, whose prompts ask for it" in out
 
 
 def test_warnings_are_numbered_below():

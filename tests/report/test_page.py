@@ -116,7 +116,7 @@ def test_a_page_says_what_must_be_known_before_its_numbers(tmp_path):
     few, judge, reference = concept["remarks"]
     assert few.startswith("Few images (5 a method)")
     assert judge.startswith("Unfit judge, presence_rate: ")
-    assert reference.startswith("No reference without the concept: lpips tell")
+    assert reference.startswith("No reference without the concept: distances (lpips) are")
     assert [m["label"] for m in concept["metrics"]] == [
         "presence_rate (unfit judge)",
         "lpips to ORG",

@@ -85,7 +85,7 @@ def test_a_distance_from_images_with_the_concept_ranks_no_method(tmp_path):
     assert found.label("church", "lpips") == "lpips to ORG"
     assert found.higher_is_better(results.by_key["church", "ESD", "lpips"]) is None
     (remark,) = found.remarks("church", ["lpips", "lpips_object"])
-    assert remark.startswith("No reference without the concept: lpips tell")
+    assert remark.startswith("No reference without the concept: distances (lpips) are")
 
 
 @pytest.mark.parametrize(

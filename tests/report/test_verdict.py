@@ -43,7 +43,8 @@ def test_an_unfit_judge_does_not_say_that_a_concept_is_gone(tmp_path):
         made.add(("church", method, "presence_rate"), dict.fromkeys(names(5), 0.0), (0, 0.43))
     for sentence in said(made.write(tmp_path)).values():
         assert sentence == (
-            "whether church is gone cannot be told (unfit judge: it sees 0% of images [0 to 43])."
+            "whether church is gone cannot be told "
+            "(unfit judge: it sees it in 0% of images [0 to 43])."
         )
 
 

@@ -63,6 +63,13 @@ def test_where_a_scene_cannot_be_judged_that_is_said(made, tmp_path):
     assert "do not tell" in fate_of(results).rule
 
 
+def test_an_original_that_is_its_own_reference_tells_nothing_of_scenes(made, tmp_path):
+    # Without a spread every image that is not as good would be broken.
+    own = made.images["church", "ORG", "clip_score"]
+    made.add(("church", "ORG", "clip_score_reference"), own)
+    assert "all by the same" in fate_of(made.write(tmp_path)).rule
+
+
 def test_a_person_is_due_only_where_every_image_of_the_prompt_shows_one(tmp_path):
     # One that is there by chance is missing by chance.
     made, files = Made(), names(2, 2)
@@ -114,7 +121,7 @@ def test_whole_scenes_are_seldom_called_broken_and_great_losses_are_found(tmp_pa
             if fate.method in told and "untold" not in fate.images.values():
                 told[fate.method].append(fate.counts[KINDS.index("broken")] / prompts)
     assert len(told["Whole"]) >= 30  # where the test is made
-    assert np.mean(told["Whole"]) < 0.03
+    assert np.mean(told["Whole"]) < 0.05
     assert np.mean(told["Lost"]) > 0.9
 
 

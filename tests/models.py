@@ -44,7 +44,7 @@ def save_alexnet(path: Path) -> Path:
 
 def save_yolo(path: Path, images: Sequence[Image.Image]) -> Path:
     """A ``yolov8n`` whose scores spread from 0 to 1 on images like ``images`` (of one size)."""
-    from extractors.yolo import process_kept
+    from extractors.yolo_networks import process_kept
 
     with process_kept():
         from ultralytics import YOLO

@@ -11,6 +11,7 @@ from PIL import Image
 
 import extractors.yolo as yolo
 from extractors.yolo import YoloExtractor
+from extractors.yolo_networks import process_kept
 from tests.conftest import ROOT, photo
 from tests.models import save_yolo
 from utils.errors import UserError
@@ -56,7 +57,7 @@ def weights(models_dir) -> Path:
 
 @pytest.fixture(scope="module")
 def extractor(weights):
-    return YoloExtractor(str(weights), device="cpu")
+    return YoloExtractor(str(weights), device="cpu", trust=True)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def predicted(weights, files) -> dict[float, list]:
 
 def predict(weights, paths, conf):
     options = {"conf": conf, "iou": 0.6, "device": "cpu", "verbose": False}
-    with yolo.process_kept():
+    with process_kept():
         from ultralytics import YOLO
 
         model = YOLO(weights)
@@ -150,7 +151,7 @@ def test_a_model_that_names_no_size_gets_640_pixels(weights, files, tmp_path):
     del checkpoint["train_args"]
     torch.save(checkpoint, tmp_path / "plain.pt")
     (path,) = (path for path in files if path.name == "square.png")
-    extractor = YoloExtractor(str(tmp_path / "plain.pt"), device="cpu")
+    extractor = YoloExtractor(str(tmp_path / "plain.pt"), device="cpu", trust=True)
     sample = extractor.prepare(decode(read(path)))
     (expected,) = predict(tmp_path / "plain.pt", [path], 0.001)
     assert len(expected) >= 5
@@ -192,7 +193,7 @@ def test_a_row_does_not_depend_on_the_batch(extractor, alone, files):
 
 def test_values_that_are_not_finite_are_an_error(weights, sample):
     # A NaN score is above no threshold: it would be counted as "no person".
-    broken = YoloExtractor(str(weights), device="cpu")
+    broken = YoloExtractor(str(weights), device="cpu", trust=True)
     head = broken._network.model.backend.model.model[-1]
     head.cv3[0][-1].bias.data.fill_(float("nan"))
     with pytest.raises(UserError, match="not finite"):
@@ -201,7 +202,7 @@ def test_values_that_are_not_finite_are_an_error(weights, sample):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_gives_nearly_the_same_best_scores(weights, extractor, sample, precision):
-    half = YoloExtractor(str(weights), device="cpu", precision=precision)
+    half = YoloExtractor(str(weights), device="cpu", precision=precision, trust=True)
     best = [max(d["score"] for d in e.forward([sample])[0]) for e in (extractor, half)]
     assert best[1] == pytest.approx(best[0], abs=0.05)
     assert half.id != extractor.id  # else rows of one precision would pass for the other's
@@ -210,11 +211,11 @@ def test_half_precision_gives_nearly_the_same_best_scores(weights, extractor, sa
 def test_the_id_depends_on_the_content_not_the_place(weights, extractor, tmp_path):
     # A moved file must find its rows; other weights under the same name must not.
     moved = Path(shutil.copy(weights, tmp_path / "other.pt"))
-    assert YoloExtractor(str(moved)).id == extractor.id
+    assert YoloExtractor(str(moved), trust=True).id == extractor.id
     changed = tmp_path / "changed" / "random.pt"
     changed.parent.mkdir()
     changed.write_bytes(weights.read_bytes() + b"\0")
-    assert YoloExtractor(str(changed)).id != extractor.id
+    assert YoloExtractor(str(changed), trust=True).id != extractor.id
 
 
 PROBE = """
@@ -228,7 +229,7 @@ def refuse(*args):
     raise OSError("no network in this test")
 
 socket.getaddrinfo = socket.socket.connect = refuse
-extractor = YoloExtractor(sys.argv[1], device="cpu")
+extractor = YoloExtractor(sys.argv[1], device="cpu", trust=True)
 assert not {"cv2", "torch", "ultralytics"} & set(sys.modules)
 
 import cv2  # it changes the environment too
@@ -297,10 +298,10 @@ def test_default_weights_are_downloaded_into_ultralytics_folder(weights_folder, 
 
 def test_files_that_are_no_detection_model_are_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no such file"):
-        YoloExtractor(str(tmp_path / "gone.pt"))
+        YoloExtractor(str(tmp_path / "gone.pt"), trust=True)
     (tmp_path / "model.onnx").touch()
     with pytest.raises(UserError, match=r"not a \.pt file"):
-        YoloExtractor(str(tmp_path / "model.onnx"))
+        YoloExtractor(str(tmp_path / "model.onnx"), trust=True)
     # Under an official name, given bare, ultralytics would delete the file and download another.
     monkeypatch.chdir(tmp_path)
     for content in (b"not a model", b""):
@@ -313,12 +314,12 @@ def test_files_that_are_no_detection_model_are_refused(tmp_path, monkeypatch):
 
 def test_models_for_other_tasks_are_refused(tmp_path):
     # Their boxes would come with masks or angles, read as class scores.
-    with yolo.process_kept():
+    with process_kept():
         from ultralytics import YOLO
 
         YOLO("yolov8n-seg.yaml").save(tmp_path / "seg.pt")
     with pytest.raises(UserError, match="segment"):
-        YoloExtractor(str(tmp_path / "seg.pt")).load()
+        YoloExtractor(str(tmp_path / "seg.pt"), trust=True).load()
 
 
 def test_without_ultralytics_the_message_says_what_to_install(monkeypatch):

@@ -21,7 +21,8 @@ from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
 from utils.download import Published
 from utils.errors import MissingModelError, UserError
 from utils.images import Picture
-from utils.weights import file_sha256, find_published, given_file, spec_digest
+from utils.model_files import check_file
+from utils.weights import check_published, file_sha256, find_published, given_file, spec_digest
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ _OFFICIAL = (
     "31e20dde3def09e2cf938c7be6fe23d9150bbbe503982af13345706515f2ef95",  # release v0.0.0
 )
 _ONNX = ".onnx"
+_OPTION = "--model yolo=FILE"
 
 _STORED_ABOVE = 0.001  # any later threshold is a recomputation: see YoloExtractor
 _NMS_IOU = 0.6
@@ -148,9 +150,12 @@ def find_default() -> Path:
     """
     place = _weights_dir() / DEFAULT.name
     for path in (place, Path("Weights", DEFAULT.name)):  # there the published script looks
-        if path.is_file() and file_sha256(path) in _OFFICIAL:
+        if os.path.lexists(path):
+            check_file(path, str(path))
+            if file_sha256(path) not in _OFFICIAL:
+                check_published(DEFAULT, path, _OPTION)
             return path
-    return find_published(f"{DEFAULT.name} (yolo)", DEFAULT, place, "--model yolo=FILE")
+    return find_published(f"{DEFAULT.name} (yolo)", DEFAULT, place, _OPTION)
 
 
 def _given(model: str, *, trust: bool) -> Path:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from evaluation.layout import Task
     from evaluation.run import Models, Plan, Prompts, Result
     from metrics.base import Aspect
-    from report.results import Key, Results
+    from report.compare import Ties
+    from report.results import Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
@@ -117,6 +118,7 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    report.cli.check_names(args, tasks)
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
@@ -129,7 +131,7 @@ def benchmark(args: Namespace) -> int:
         return _check(args, tasks, audits, prompts)
     results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
     report.cli.write(args, results, tied)
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
 
 def _finished(args: Namespace) -> int:
@@ -140,7 +142,7 @@ def _finished(args: Namespace) -> int:
     results = read_results(args.report or args.results_dir)
     if args.report:
         report.cli.write(args, results, ties(results))
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, _config(args)), fresh=False)
 
 
 def _check_arguments(args: Namespace) -> None:
@@ -176,6 +178,13 @@ def _config(args: Namespace) -> BenchmarkConfig:
     from utils.config import load_config
 
     return load_config(args.config or DATASET / "benchmark.yaml", CHECKERS, ASPECTS)
+
+
+def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
+    """The concepts that ``--concepts`` names, as the configuration does."""
+    from evaluation.layout import concept_name
+
+    return args.concepts and [concept_name(config, name) for name in args.concepts]
 
 
 def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
@@ -264,7 +273,7 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> tuple[Results, set[Key]]:
+) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
@@ -279,7 +288,7 @@ def _score(
     from report.results import read_results
     from utils.device import default_batch_size
 
-    earlier = read_earlier(args.results_dir)
+    read_earlier(args.results_dir)  # before hours of work: what is there must be ours
     models = _models(args)
     everything = "all" in args.evaluation_aspect
     planned = plan(tasks, aspects, models, prompts, everything=everything)
@@ -328,7 +337,7 @@ def _score(
         calibration=calibration,
         texts=texts,
     )
-    write_results(args.results_dir, results, manifest, earlier)
+    write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
     print(table(results, tied))

@@ -5,6 +5,7 @@ Registry: aspect, as on the command line -> class.
 
 from __future__ import annotations
 
+from metrics.spec import MetricSpec
 from utils.registry import Registry
 
 ASPECTS = Registry(
@@ -20,3 +21,8 @@ ASPECTS = Registry(
         "psnr": "metrics.pixels:Psnr",
     },
 )
+
+
+def specs() -> list[MetricSpec]:
+    """Return the specs of every aspect's metrics."""
+    return [spec for name in ASPECTS for spec in ASPECTS[name].metrics]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.base import MethodData, PairRows, Rows, Score, per_pair_score
+from metrics.spec import MetricSpec
 
 
 def clip_score(image: np.ndarray, text: np.ndarray) -> np.ndarray:
@@ -25,9 +26,50 @@ class Csdr:
     """
 
     name = "CSDR"
+    metrics = (
+        MetricSpec(
+            "csdr",
+            "CLIP score difference rate",
+            "CSDR",
+            kind="mean",
+            role="damage",
+            unit="%",
+            higher_is_better=False,
+            low=0,
+        ),
+        MetricSpec(
+            "csdr_signed",
+            "CLIP score lost",
+            "CSDR",
+            kind="mean",
+            role="side",
+            unit="%",
+            high=100,
+        ),
+        MetricSpec(
+            "clip_score",
+            "CLIP score, text without the concept",
+            "CSDR",
+            kind="mean",
+            role="damage",
+            higher_is_better=True,
+            low=0,
+            high=100,
+        ),
+        MetricSpec(
+            "clip_score_reference",
+            "the reference's CLIP score",
+            "CSDR",
+            kind="mean",
+            role="side",
+            low=0,
+            high=100,
+        ),
+    )
     image_extractors = ("clip_score",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = True
     uses_prompts = True
     scopes = ("forgot", "unrelated")
 

@@ -14,6 +14,7 @@ import numpy as np
 from metrics.base import MethodData, Score
 from metrics.frechet import MINIMUM, Moments, frechet_distance, frechet_distances, moments_distance
 from metrics.kid import groups_of, kernel_distances
+from metrics.spec import MetricSpec
 from utils.prompts import prompt_key
 from utils.stats import jackknife_interval
 
@@ -86,9 +87,37 @@ class Fid:
     """FID, and KID beside it, of a method's images against the reference's."""
 
     name = "fid"
+    metrics = (
+        MetricSpec(
+            "fid",
+            "Frechet distance (clean-fid)",
+            "fid",
+            kind="set",
+            role="damage",
+            higher_is_better=False,
+            low=0,
+        ),
+        MetricSpec(
+            "kid",
+            "kernel distance, unbiased",
+            "fid",
+            kind="set",
+            role="damage",
+            higher_is_better=False,
+        ),
+        MetricSpec(
+            "fid_infinity",
+            "FID of infinitely many images",
+            "fid",
+            kind="set",
+            role="side",
+            higher_is_better=False,
+        ),
+    )
     image_extractors = ("inception",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.forgetting import presence_score
+from metrics.spec import MetricSpec
 
 RATE_BY, SCORE_OF = "presence_rate_", "presence_score_"  # before a checker's names
 
@@ -12,9 +13,33 @@ class Indicators:
     """Presence rates by each checker that covers the concept; of a detector, by each preset."""
 
     name = "indicators"
+    metrics = (
+        MetricSpec(
+            RATE_BY,
+            "images in which a checker sees the concept",
+            "indicators",
+            kind="rate",
+            role="presence",
+            higher_is_better=False,
+            low=0,
+            high=1,
+            family=True,
+        ),
+        MetricSpec(
+            SCORE_OF,
+            "mean score that a checker gives the concept",
+            "indicators",
+            kind="mean",
+            role="side",
+            low=0,
+            high=1,
+            family=True,
+        ),
+    )
     image_extractors = ()  # the checkers' own
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
 

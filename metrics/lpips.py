@@ -5,15 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.spec import MetricSpec
 
 
 class Lpips:
     """LPIPS (AlexNet, v0.1), range [0, ...), lower is closer. Zhang et al., arXiv 1801.03924."""
 
     name = "lpips"
+    metrics = (
+        MetricSpec(
+            "lpips",
+            "LPIPS, AlexNet v0.1",
+            "lpips",
+            kind="mean",
+            role="damage",
+            higher_is_better=False,
+            low=0,
+        ),
+    )
     image_extractors = ()
     pair_extractors = ("lpips",)
     uses_reference = True
+    uses_pairs = True
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.spec import MetricSpec
 
 
 class _PairAspect:
     image_extractors = ()
     pair_extractors = ("pixels",)
     uses_reference = True
+    uses_pairs = True
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 
@@ -22,6 +24,9 @@ class Ssim(_PairAspect):
     """SSIM, range [-1, 1], 1 for equal images. Wang et al., IEEE TIP 13 (2004)."""
 
     name = "ssim"
+    metrics = (
+        MetricSpec("ssim", "structural similarity", name, "mean", "damage", "", True, -1, 1),
+    )
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``ssim``."""
@@ -34,6 +39,18 @@ class Psnr(_PairAspect):
     """PSNR in dB, -10 log10 of the mean squared error on the scale [0, 1]."""
 
     name = "psnr"
+    metrics = (
+        MetricSpec(
+            "psnr",
+            "peak signal-to-noise ratio",
+            "psnr",
+            kind="mean",
+            role="damage",
+            unit="dB",
+            higher_is_better=True,
+            low=0,
+        ),
+    )
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``psnr``; pairs of equal images, whose PSNR is infinite, are left out."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from metrics.base import MethodData, Score
 from metrics.forgetting import presence
+from metrics.spec import MetricSpec
 
 CONFIDENCE = 0.5  # the published one; boxes are stored from 0.001 on
 
@@ -16,9 +17,23 @@ class Yolo:
     """Share of images in which YOLO finds a person, in percent; higher is better kept."""
 
     name = "yolo"
+    metrics = (
+        MetricSpec(
+            "yolo_person",
+            "images with a person (YOLOv8n)",
+            "yolo",
+            kind="rate",
+            role="damage",
+            unit="%",
+            higher_is_better=True,
+            low=0,
+            high=100,
+        ),
+    )
     image_extractors = ("yolo",)
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 
@@ -35,7 +50,8 @@ class Yolo:
         if not found.n:
             return [score.warn("no image could be read")]
         low, high = 100 * found.ci_low, 100 * found.ci_high
-        return [replace(score, value=100 * found.rate, ci_low=low, ci_high=high)]
+        score = replace(score, value=100 * found.rate, ci_low=low, ci_high=high)
+        return [score.warn(*filter(None, [found.note]))]
 
     def as_published(self, data: MethodData) -> float | None:
         """The percentage rounded to two decimals."""

@@ -1,0 +1,44 @@
+"""What is known of a metric before anything is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OBJECT = "_object"  # after the name of a metric of unrelated images
+Kind = Literal["rate", "mean", "set"]
+Role = Literal["presence", "damage", "side"]
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric, declared beside the code that computes it.
+
+    Attributes:
+        name: as in ``scores.csv``; of a family the start of several metrics' names.
+        title: what it is, in a few words.
+        aspect: the ``--evaluation-aspect`` that computes it.
+        kind: ``rate`` (each image is 0 or 1), ``mean`` (over images or pairs) or ``set`` (of all
+            images together). It decides which interval and which test a score gets.
+        role: what it says: whether the concept is there, what else broke, or something beside.
+        unit: ``""``, ``"%"`` or ``"dB"``; rates without unit are in [0, 1].
+        higher_is_better: None where neither direction is.
+        low, high: what its values can be, both ends included; None where there is no end.
+        family: there are several, such as one a checker.
+    """
+
+    name: str
+    title: str
+    aspect: str
+    kind: Kind
+    role: Role
+    unit: str = ""
+    higher_is_better: bool | None = None
+    low: float | None = None
+    high: float | None = None
+    family: bool = False
+
+    def describes(self, metric: str) -> bool:
+        """Whether this is the spec of a metric, on whichever images."""
+        name = metric.removesuffix(OBJECT)
+        return name.startswith(self.name) if self.family else name == self.name

@@ -159,9 +159,10 @@ def find_default() -> Path:
 
 
 def _given(model: str, *, trust: bool) -> Path:
-    path = given_file("yolo", model)
-    if path.suffix not in (".pt", _ONNX):
+    suffix = Path(model).suffix
+    if suffix not in (".pt", _ONNX):
         raise UserError(f"--model yolo={model}: neither an .onnx nor a .pt file of ultralytics")
+    path = given_file("yolo", model, suffix)
     if path.suffix == ".pt" and not trust and file_sha256(path) not in _OFFICIAL:
         raise UserError(
             f"--model yolo={model}: a .pt file can run code when it is loaded, and this is not the "

@@ -21,7 +21,6 @@ from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
 from utils.download import Published
 from utils.errors import MissingModelError, UserError
 from utils.images import Picture
-from utils.model_files import check_file
 from utils.weights import check_published, file_sha256, find_published, given_file, spec_digest
 
 if TYPE_CHECKING:
@@ -151,9 +150,8 @@ def find_default() -> Path:
     place = _weights_dir() / DEFAULT.name
     for path in (place, Path("Weights", DEFAULT.name)):  # there the published script looks
         if os.path.lexists(path):
-            check_file(path, str(path))
-            if file_sha256(path) not in _OFFICIAL:
-                check_published(DEFAULT, path, _OPTION)
+            if not path.is_file() or file_sha256(path) not in _OFFICIAL:
+                check_published(DEFAULT, path, _OPTION)  # says what is wrong
             return path
     return find_published(f"{DEFAULT.name} (yolo)", DEFAULT, place, _OPTION)
 

@@ -286,7 +286,11 @@ def check_published(published: Published, path: Path, option: str) -> None:
     Raises:
         UserError: it is not.
     """
-    check_file(path, str(path), _LARGEST)
+    mend = f"delete it, or give a file of your own with {option}"
+    try:
+        check_file(path, str(path), _LARGEST)
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from error
     expected = published.sha256 or _recorded(path)
     if expected is None:
         wrong = fault(path) or zip_fault(path)
@@ -296,7 +300,7 @@ def check_published(published: Published, path: Path, option: str) -> None:
     else:
         return
     if wrong:
-        raise UserError(f"{path}: {wrong}; delete it, or give a file of your own with {option}")
+        raise UserError(f"{path}: {wrong}; {mend}")
 
 
 def is_published(published: Published, path: Path) -> bool | str:

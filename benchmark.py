@@ -22,7 +22,7 @@ from utils.errors import UserError
 if TYPE_CHECKING:
     from evaluation.audit import MethodAudit
     from evaluation.layout import Task
-    from evaluation.run import Models, Plan, Prompts, Result
+    from evaluation.run import Models, Plan, Prompts
     from metrics.base import Aspect
     from report.compare import Ties
     from report.results import Results
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 DATASET = Path(__file__).parent / "dataset"
 ALIASES = {"forggeting": "forgetting"}  # the published spelling
-PUBLISHED = ("forgetting", "fid", "lpips", "yolo", "CSDR")  # the aspects of the published script
 EXIT_FALSIFIED = 1
 
 
@@ -275,6 +274,7 @@ def _score(
     started: datetime,
 ) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
+    from compat import igmu
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
@@ -298,9 +298,11 @@ def _score(
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
     labelled = find_labelled(args.calibration, planned.cells) if args.calibration else []
     texts = _prompt_texts(tasks, prompts)
-    for one in labelled:
-        for image, extractors in one.wanted().items():
-            images[image] = joined(images.get(image, ()), extractors)
+    more = [one.wanted() for one in labelled]
+    if args.compat:
+        more.append(igmu.wanted(planned.cells, models))
+    for image, extractors in (item for one in more for item in one.items()):
+        images[image] = joined(images.get(image, ()), extractors)
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(
@@ -320,9 +322,9 @@ def _score(
                 store,
                 models,
                 prompts,
-                as_published=args.compat is not None,
             )
         )
+        published = igmu.rows(results, extraction, store, models, prompts) if args.compat else []
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = run_manifest(
         started=started,
@@ -342,7 +344,7 @@ def _score(
     tied = ties(written)
     print(table(results, tied))
     if args.compat:
-        _compat(args, results)
+        print(igmu.write(args.results_dir, published))
     if labelled:
         _show_calibration(written)
     _report_skipped(planned)
@@ -408,38 +410,6 @@ def _prompt_texts(
         with suppress(UserError):  # an aspect that needs the prompts has refused by now
             texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
     return texts
-
-
-def _compat(args: Namespace, results: Sequence[Result]) -> None:
-    """Write and show what the published scripts would have written, beside the right values."""
-    from tabulate import tabulate
-
-    from evaluation.run import metric_name
-    from utils.results import write_json
-
-    rows = []
-    for result in results:
-        if result.cell.aspect.name not in PUBLISHED:
-            continue
-        main = result.scores[0]
-        both = main.value is not None and result.published is not None
-        rows.append(
-            {
-                "concept": result.cell.task.concept.name,
-                "method": result.method.method.folder,
-                "metric": metric_name(result, main),
-                "value": main.value,
-                "published": result.published,
-                "difference": result.published - main.value if both else None,
-            }
-        )
-    write_json(args.results_dir / "compat_igmu.json", {"igmu": rows})
-    print("\nas the published scripts would have it (-: not defined)\n")
-    body = [
-        [f"{v:.6g}" if isinstance(v, float) else "-" if v is None else v for v in row.values()]
-        for row in rows
-    ]
-    print(tabulate(body, list(rows[0]) if rows else [], disable_numparse=True))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -36,6 +36,7 @@ class Concept:
         classes: prompt class index, the ``i`` of the files in ``forgot`` -> class in the prompts.
         words: what CSDR removes from a prompt so that the rest does not speak of the concept.
         checkers: indicator -> its name of the concept.
+        shared_seeds: an image and the reference's of its name were drawn from the same noise.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Concept:
     classes: Mapping[int, str] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     checkers: Mapping[str, str] = field(default_factory=dict)
+    shared_seeds: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ def _concept(entry: _Entry, name: str, indicators: tuple[str, ...]) -> Concept:
         "checkers": lambda item: {
             key: value.text() for key, value in item.mapping(lambda k: k.one_of(indicators))
         },
+        "shared_seeds": _Entry.boolean,
     }
     values = entry.record(fields, required=("task", "forgot"))
     if "categories" in values and "unrelated" not in values:
@@ -263,6 +266,12 @@ class _Entry:
         value = self._scalar()
         if type(value) is not int or value < 0:  # True and False are ints to Python
             raise self.wrong(f"must be a whole number from 0, not {self._found()}")
+        return value
+
+    def boolean(self) -> bool:
+        value = self._scalar()
+        if not isinstance(value, bool):
+            raise self.wrong(f"must be true or false, not {self._found()}")
         return value
 
     def one_of(self, known: Iterable[str]) -> str:

@@ -253,7 +253,7 @@ def _check(
 def _tokenizer(args: Namespace) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
-    from utils.weights import find_hub_model
+    from utils.hub import find_hub_model
 
     model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
     try:
@@ -367,6 +367,7 @@ def _models(args: Namespace) -> Models:
         device=args.device,
         precision=args.precision,
         preset=args.preset,
+        trust_weights=args.trust_weights,
     )
     return Models(options, indicator)
 

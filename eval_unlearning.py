@@ -95,6 +95,7 @@ def evaluate(args: Namespace) -> int:
         device=args.device,
         precision=args.precision,
         preset=args.preset,
+        trust_weights=args.trust_weights,
     )
     checker = kind.create(concept, options)
     rows = _decide(checker, folders, args)

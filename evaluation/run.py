@@ -20,10 +20,14 @@ from extractors.engine import Extraction, Pair
 from extractors.store import FeatureStore
 from metrics.base import Aspect, Judged, PairRows, Rows, Score
 from utils.config import Concept
-from utils.errors import UserError
+from utils.errors import MissingModelError, UserError
 from utils.prompts import parse_name
 
 _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
+
+
+class NotScoredError(UserError):
+    """One thing cannot be scored; others can."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,13 @@ class Models:
         """Return the indicators that may judge a task's concept, the preferred first.
 
         Raises:
-            UserError: none covers the concept, or not the one asked for.
+            NotScoredError: none covers the concept, or not the one asked for.
         """
         covered = task.concept.checkers
         names = [self.indicator] if self.indicator else sorted(covered, key=_PREFERENCE.index)
         if not names or names[0] not in covered:
             asked = f" by {self.indicator}" if self.indicator else ""
-            raise UserError(f"there is no checker of {task.concept.name}{asked}")
+            raise NotScoredError(f"there is no checker of {task.concept.name}{asked}")
         return names
 
     def checker(self, indicator: str, task: Task) -> Checker:
@@ -128,6 +132,9 @@ def plan(
     Args:
         everything: the user asked for all that can be scored, so forgetting may be judged by
             another checker than the preferred one; the scores then say so.
+
+    Raises:
+        UserError: a model is there but is not the right one.
     """
     cells, skipped = [], []
     for aspect in aspects:
@@ -137,7 +144,7 @@ def plan(
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
-        except UserError as error:
+        except MissingModelError as error:
             skipped.append((aspect.name, "", str(error)))
             continue
         for task in tasks:
@@ -153,7 +160,7 @@ def plan(
                     cells.append(_indicators_cell(task, aspect, models))
                 else:
                     cells.append(Cell(task, aspect))
-            except UserError as error:
+            except NotScoredError as error:
                 skipped.append((aspect.name, task.name, str(error)))
     return Plan(cells, skipped)
 
@@ -164,12 +171,12 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
     for name in names if everything else names[:1]:
         try:
             checker = models.checker(name, task)
-        except UserError as error:
+        except MissingModelError as error:
             lacking.append(f"{name}: {error}")
         else:
             notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
             return Cell(task, aspect, (checker,), notes)
-    raise UserError("; ".join(lacking))
+    raise NotScoredError("; ".join(lacking))
 
 
 def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
@@ -179,21 +186,21 @@ def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     for name in sorted(task.concept.checkers, key=_PREFERENCE.index):
         try:
             checkers += models.variants(name, task)
-        except UserError as error:
+        except MissingModelError as error:
             lacking.append(f"not judged by {name}: {error}")
     if not checkers:
-        raise UserError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
+        raise NotScoredError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
     return Cell(task, aspect, tuple(checkers), tuple(lacking))
 
 
 def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
     if task.scope not in aspect.scopes:
-        raise UserError(f"{aspect.name} is not defined on {task.scope} images")
+        raise NotScoredError(f"{aspect.name} is not defined on {task.scope} images")
     kind = task.concept.task
     if everything and kind not in aspect.tasks:
-        raise UserError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
+        raise NotScoredError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
     if aspect.uses_reference and task.reference is None:
-        raise UserError(next(iter(task.notes), "there is no reference folder"))
+        raise NotScoredError(next(iter(task.notes), "there is no reference folder"))
 
 
 def _check_pairs(task: Task) -> None:
@@ -202,7 +209,7 @@ def _check_pairs(task: Task) -> None:
         return
     theirs = dict.fromkeys(name for pairing in pairings for name in pairing.missing)
     own = dict.fromkeys(name for pairing in pairings for name in pairing.surplus)
-    raise UserError(
+    raise NotScoredError(
         f"no image has a counterpart of its name in {task.reference.folder}: there are "
         f"{shown(list(theirs)) or 'none'} there, and {shown(list(own)) or 'none'} of the methods"
     )
@@ -210,12 +217,12 @@ def _check_pairs(task: Task) -> None:
 
 def _check_prompts(task: Task, prompts: Prompts | None) -> None:
     if prompts is None:
-        raise UserError("there are no prompts of this concept")
+        raise NotScoredError("there are no prompts of this concept")
     for method in task.methods:
         names = [method.name(candidate) for _, candidate in task.pairing(method).pairs]
         lost = [name for name in names if not task.has_prompt(name, prompts)]
         if lost:
-            raise UserError(
+            raise NotScoredError(
                 f"{len(lost)} images of {method.folder} have no prompt ({shown(lost)}); names are "
                 "{i}_{j}_{k}: prompt class, prompt, sample"
             )

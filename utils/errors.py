@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from utils.download import Published
 
 
 class UserError(Exception):
     """Bad input or a missing model. The CLIs print it as one line and exit with 2."""
+
+
+class MissingModelError(UserError):
+    """A model that is not on this machine; what needs none of it can still be scored.
+
+    Attributes:
+        source: where it is published; None where it comes with a package.
+        place: where to put it.
+        why: what kept it from being downloaded.
+    """
+
+    def __init__(
+        self, message: str, source: Published | None = None, place: str = "", why: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        self.place = place
+        self.why = why
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import report.cli
 from utils.cli import Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
+from utils.settings import config_path, settle
 
 if TYPE_CHECKING:
     from evaluation.audit import MethodAudit
     from evaluation.layout import Task
-    from evaluation.run import Models, Plan, Prompts, Result
+    from evaluation.run import Cell, Models, Plan, Prompts, Result
     from metrics.base import Aspect
     from report.results import Key, Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
+RESULTS = Path("results/benchmark")
 ALIASES = {"forggeting": "forgetting"}  # the published spelling
 PUBLISHED = ("forgetting", "fid", "lpips", "yolo", "CSDR")  # the aspects of the published script
 EXIT_FALSIFIED = 1
@@ -40,7 +44,8 @@ def make_parser() -> Parser:
         "--evaluation-aspect",
         nargs="+",
         metavar="ASPECT",
-        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all",
+        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all "
+        "(default)",
     )
     parser.add_argument(
         "--object",
@@ -61,26 +66,25 @@ def make_parser() -> Parser:
         "--reference",
         type=Path,
         metavar="DIR",
-        help="reference images; --data-root then holds plain <METHOD>/*.png",
+        help="images of the original model, also scored as ORG; --data-root then holds plain "
+        "<METHOD>/*.png",
     )
     parser.add_argument("--concepts", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--methods", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--indicator", help="checker of forgetting (multi_multiC where it can)")
-    parser.add_argument("--preset", metavar="NAME", help="nudenet's labels and threshold (README)")
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="DIR",
         help="labelled images, DIR/<Concept>/present and .../absent: how right each checker is",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a benchmark.yaml of your own")
     parser.add_argument(
         "--compat", choices=["igmu"], help="also what the published scripts would have written"
     )
     parser.add_argument(
         "--check", action="store_true", help="audit the images and names only; no model is loaded"
     )
-    add_common_flags(parser, results_dir="results/benchmark")
+    add_common_flags(parser, results_dir=str(RESULTS))
     report.cli.add_flags(parser)
     return parser
 
@@ -99,16 +103,20 @@ def benchmark(args: Namespace) -> int:
         UserError: bad input, or a missing model of an aspect asked for by name.
     """
     started = datetime.now(UTC)
-    _check_arguments(args)
     if args.verify or args.diff:
+        report.cli.check_flags(args)
         return report.cli.look_back(args)
+    config = _settled(args)
+    if args.list:
+        return _list(args, config)
+    _check_arguments(args)
     if not args.evaluation_aspect and not args.check:
         return _finished(args)
     from evaluation.audit import audit_names
+    from evaluation.layout import limited
     from utils.device import check_device
     from utils.files import check_writable
 
-    config = _config(args)
     aspects = _aspects(args, config)
     if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
         raise UserError(
@@ -117,6 +125,8 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    if args.limit:
+        tasks = [limited(task, args.limit) for task in tasks]
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
@@ -143,12 +153,43 @@ def _finished(args: Namespace) -> int:
     return report.cli.finish(args, results)
 
 
-def _check_arguments(args: Namespace) -> None:
+def _settled(args: Namespace) -> BenchmarkConfig:
+    """Complete the arguments by the configuration, which is returned."""
+    from checkers import CHECKERS
     from metrics import ASPECTS
+    from report.gate import parse_rule
+    from utils.config import load_config
 
+    path = config_path(args) or DATASET / "benchmark.yaml"
+    config = load_config(path, CHECKERS, ASPECTS, parse_rule)
+    if args.evaluation_aspect:
+        args.evaluation_aspect = [
+            name for given in args.evaluation_aspect for name in given.strip(",").split(",")
+        ]
+    elif not (args.check or args.list or report.cli.wanted(args)):
+        args.evaluation_aspect = ["all"]
+    # The gates of a configuration are for what is scored, not for a look at earlier results.
+    settings = config.settings
+    settings = settings if args.evaluation_aspect else replace(settings, gates=())
+    settle(args, settings, {"results_dir": RESULTS})
+    return config
+
+
+def _list(args: Namespace, config: BenchmarkConfig) -> int:
+    from evaluation.listing import listing, render
+
+    found = listing(config, args)
+    print(render(found))
+    args.documents.append(found)
+    return 0
+
+
+def _check_arguments(args: Namespace) -> None:
     report.cli.check_flags(args)
-    if not args.evaluation_aspect and not args.check and not report.cli.wanted(args):
-        raise UserError(f"name an --evaluation-aspect: {', '.join(ASPECTS)}, or all")
+    if args.limit and (args.check or args.fail_if or not args.evaluation_aspect):
+        raise UserError(
+            "--limit is for a trial run: no --check, no gate and no earlier results go with it"
+        )
     if args.calibration and not args.evaluation_aspect:
         raise UserError("--calibration goes with --evaluation-aspect indicators")
     if args.reference is None:
@@ -170,14 +211,6 @@ def _aspects(args: Namespace, config: BenchmarkConfig) -> list[Aspect]:
     return [ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names))]
 
 
-def _config(args: Namespace) -> BenchmarkConfig:
-    from checkers import CHECKERS
-    from metrics import ASPECTS
-    from utils.config import load_config
-
-    return load_config(args.config or DATASET / "benchmark.yaml", CHECKERS, ASPECTS)
-
-
 def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     from evaluation.layout import find_tasks, plain_task
 
@@ -194,7 +227,7 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
 
 def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
     """Return a function from a task to its prompts by (i, j); None where it has none."""
-    from utils.prompts import forgot_prompts, load_prompts, unrelated_prompts
+    from utils.prompts import check_words, forgot_prompts, load_prompts, unrelated_prompts
 
     load = cache(load_prompts)
 
@@ -203,7 +236,9 @@ def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
             return None
         if task.scope == "unrelated":
             return unrelated_prompts(load(config.prompts.retain), task.concept) or None
-        return forgot_prompts(load(config.prompts.forgot), task.concept) or None
+        found = forgot_prompts(load(config.prompts.forgot), task.concept)
+        check_words(task.concept, found.values(), config.path)
+        return found or None
 
     return prompts
 
@@ -237,6 +272,7 @@ def _check(
         audits = audit_prompts(audits, prompts, tokenizer)
     write_json(args.results_dir / "check.json", {"audit": [a.as_json() for a in audits]})
     print(render(audits))
+    args.documents.append({"audit": [audit.as_json() for audit in audits]})
     if not tokenizer:
         print("\nprompts over 77 tokens: not counted, no tokenizer of clip_score on this machine")
     return EXIT_FALSIFIED if any(audit.falsifies for audit in audits) else 0
@@ -269,7 +305,7 @@ def _score(
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
-    from evaluation.output import read_earlier, write_results
+    from evaluation.output import read_earlier, score_rows, write_results
     from evaluation.run import joined, plan, score_all, wanted_rows
     from evaluation.table import table
     from extractors.engine import extract
@@ -284,6 +320,7 @@ def _score(
     everything = "all" in args.evaluation_aspect
     planned = plan(tasks, aspects, models, prompts, everything=everything)
     _insist(planned, aspects, everything=everything)
+    planned = _noted(planned, args)
     if not args.quiet:
         print(short(audits), file=sys.stderr)
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
@@ -303,17 +340,16 @@ def _score(
             progress=not args.quiet,
         )
         audits = audit_images(audits, extraction)
-        results = list(
-            score_all(
-                planned.cells,
-                audits,
-                extraction,
-                store,
-                models,
-                prompts,
-                as_published=args.compat is not None,
-            )
+        scored = score_all(
+            planned.cells,
+            audits,
+            extraction,
+            store,
+            models,
+            prompts,
+            as_published=args.compat is not None,
         )
+        results = list(scored if args.quiet else _shown(scored))
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = run_manifest(
         started=started,
@@ -327,7 +363,7 @@ def _score(
         labelled=labelled,
         calibration=calibration,
         texts=texts,
-    )
+    ) | {"settings": args.sources, "partial": args.limit is not None, "limit": args.limit}
     write_results(args.results_dir, results, manifest, earlier)
     written = read_results(args.results_dir)
     tied = ties(written)
@@ -337,9 +373,41 @@ def _score(
     if labelled:
         _show_calibration(written)
     _report_skipped(planned)
+    args.documents.append({"scores": score_rows(results), "manifest": manifest})
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
     return written, tied
+
+
+def _noted(planned: Plan, args: Namespace) -> Plan:
+    """Have every score say how the run was cut short, and presence by which threshold."""
+    from evaluation.layout import partial_note
+
+    judged = [checker for cell in planned.cells for checker in cell.checkers]
+    if args.threshold is not None and not any(checker.deviation for checker in judged):
+        raise UserError(f"--threshold {args.threshold:g}: no concept is judged by nudenet here")
+
+    def notes(cell: Cell) -> Iterator[str]:
+        if args.limit and not cell.aspect.uses_reference:  # else the task says it
+            yield partial_note(args.limit)
+        yield from filter(None, (checker.deviation for checker in cell.checkers))
+
+    cells = [replace(cell, notes=(*cell.notes, *notes(cell))) for cell in planned.cells]
+    return replace(planned, cells=cells)
+
+
+def _shown(results: Iterable[Result]) -> Iterator[Result]:
+    """Print the table of an aspect as soon as all its scores are there."""
+    from evaluation.table import table
+
+    for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
+        mine = list(group)
+        plain = [
+            replace(one, scores=[replace(score, warnings=()) for score in one.scores])
+            for one in mine
+        ]
+        print(f"\n{table(plain)}\n", file=sys.stderr, flush=True)
+        yield from mine
 
 
 def _models(args: Namespace) -> Models:
@@ -355,6 +423,7 @@ def _models(args: Namespace) -> Models:
         device=args.device,
         precision=args.precision,
         preset=args.preset,
+        threshold=args.threshold,
     )
     return Models(options, indicator)
 

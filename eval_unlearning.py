@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
+from utils.settings import config_path, settle
 
 if TYPE_CHECKING:
     from checkers.base import Checker
     from metrics.forgetting import Presence
 
+RESULTS = Path("results/eval")
 DEMO = Path(__file__).parent / "dataset" / "Benchmarking_images_demo"
 TOP_CLASSES = 5
 TOP_UNREADABLE = 10
@@ -47,10 +49,7 @@ def make_parser() -> Parser:
         help="folders of images, each one a row of the table (default: the bundled demo)",
     )
     parser.add_argument("--recursive", action="store_true", help="take images of subfolders too")
-    parser.add_argument(
-        "--preset", metavar="NAME", help="nudenet's labels and threshold (exposed6, face; README)"
-    )
-    add_common_flags(parser, results_dir="results/eval")
+    add_common_flags(parser, results_dir=str(RESULTS))
     return parser
 
 
@@ -79,14 +78,21 @@ def evaluate(args: Namespace) -> int:
     from checkers import CheckerOptions, resolve
     from utils.device import check_device
     from utils.files import check_writable
-    from utils.images import scan
+    from utils.images import first_of_each, scan
     from utils.weights import default_cache_dir
 
+    _settle(args)
+    if args.list:
+        return _list(args)
     kind, concept = resolve(args.indicator, args.concept)
-    if args.preset and kind.indicator != "nudenet":
-        raise UserError(f"--preset {args.preset}: only nudenet has presets")
+    for flag, value in (("--preset", args.preset), ("--threshold", args.threshold)):
+        if value is not None and kind.indicator != "nudenet":
+            raise UserError(f"{flag} {value}: only nudenet has presets and a threshold")
     check_device(args.device)
-    folders = {folder: scan(folder, recursive=args.recursive) for folder in _folders(args)}
+    folders = {
+        folder: first_of_each(scan(folder, recursive=args.recursive), args.limit)
+        for folder in _folders(args)
+    }
     check_writable(args.results_dir, "--results-dir")
     options = CheckerOptions(
         cache_dir=args.cache_dir or default_cache_dir(),
@@ -95,11 +101,12 @@ def evaluate(args: Namespace) -> int:
         device=args.device,
         precision=args.precision,
         preset=args.preset,
+        threshold=args.threshold,
     )
     checker = kind.create(concept, options)
     rows = _decide(checker, folders, args)
-    summary = _summarise(checker, rows)
-    _write(checker, rows, summary, args, started)
+    summary = _summarise(checker, rows, args.limit)
+    args.documents.append(_write(checker, rows, summary, args, started))
     print(render(checker.title, summary))
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/eval.json eval.csv images.csv", file=sys.stderr)
@@ -108,6 +115,26 @@ def evaluate(args: Namespace) -> int:
         image, why = next(iter(entry["unreadable"].items()))
         print(f"error: {entry['folder']}: no image could be read ({image}: {why})", file=sys.stderr)
     return EXIT_BAD_INPUT if blind else 0
+
+
+def _settle(args: Namespace) -> None:
+    """Complete the arguments by the environment and the configuration, where one is named."""
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+    from utils.config import load_config
+
+    path = config_path(args)
+    config = load_config(path, CHECKERS, ASPECTS) if path else None
+    settle(args, config.settings if config else None, {"results_dir": RESULTS})
+
+
+def _list(args: Namespace) -> int:
+    from evaluation.listing import judges, models, render
+
+    found = judges() | models(args)
+    print(render(found))
+    args.documents.append(found)
+    return 0
 
 
 def _folders(args: Namespace) -> list[Path]:
@@ -170,15 +197,18 @@ def _decide(
     return [row(folder, path) for folder, paths in folders.items() for path in paths]
 
 
-def _summarise(checker: Checker, rows: Sequence[ImageRow]) -> dict[str, Any]:
+def _summarise(checker: Checker, rows: Sequence[ImageRow], limit: int | None) -> dict[str, Any]:
     """Return the numbers of ``eval.json``; rates are in [0, 1], None without images."""
     by_folder: dict[str, list[ImageRow]] = {}
     for row in rows:
         by_folder.setdefault(row.folder, []).append(row)
+    folders = [_folder_summary(checker, folder, found) for folder, found in by_folder.items()]
     return {
         "indicator": checker.indicator,
         "concept": checker.concept,
-        "folders": [_folder_summary(checker, folder, found) for folder, found in by_folder.items()],
+        "partial": limit is not None,
+        "limit": limit,
+        "folders": [{**entry, "limit": limit} for entry in folders],
     }
 
 
@@ -247,6 +277,8 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
         for entry in folders
     ]
     align = ("left", *["right"] * (len(header) - 1))
+    if summary["partial"]:
+        title += f"\npartial: the first {summary['limit']} images of each folder"
     parts = [title, tabulate(table, header, colalign=align, disable_numparse=True)]
     if summary["concept"] in NAME_TO_ID and summary["concept"] != "Nudity":
         shares = [
@@ -305,8 +337,8 @@ def _write(
     summary: Mapping[str, Any],
     args: Namespace,
     started: datetime,
-) -> None:
-    """Write ``eval.json``, ``eval.csv`` and ``images.csv``."""
+) -> dict[str, Any]:
+    """Write ``eval.json``, which is returned, ``eval.csv`` and ``images.csv``."""
     from utils.device import used_device
     from utils.results import folder_digest, manifest, write_csv, write_json
 
@@ -320,8 +352,10 @@ def _write(
         models={checker.extractor.name: checker.extractor.provenance},
         folders={folder: folder_digest(found) for folder, found in images.items()},
     )
-    provenance["checker"] = checker.provenance
-    write_json(where / "eval.json", {**summary, "manifest": provenance})
+    provenance |= {"checker": checker.provenance, "settings": args.sources}
+    provenance |= {"partial": summary["partial"], "limit": summary["limit"]}
+    document = {**summary, "manifest": provenance}
+    write_json(where / "eval.json", document)
     listed = ("constant", "unreadable")
     columns = [c for c, v in summary["folders"][0].items() if not isinstance(v, (dict, list))]
     write_csv(
@@ -353,6 +387,7 @@ def _write(
             for row in rows
         ),
     )
+    return document
 
 
 def main(argv: list[str] | None = None) -> int:

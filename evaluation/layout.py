@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from utils.config import BenchmarkConfig, Concept, Method
 from utils.errors import UserError, did_you_mean
 from utils.files import check_folder
-from utils.images import Pairing, natural_key, pair, scan
+from utils.images import Pairing, first_of_each, natural_key, pair, scan
 from utils.name_to_id import match, normalise
 from utils.prompts import parse_name, prompt_key
 
@@ -126,6 +126,9 @@ def find_tasks(
             continue
         tasks.append(_task(config, root, concept, methods, unrelated))
     if not tasks:
+        for parent in (root.resolve(), *root.resolve().parents)[1:4]:
+            if any((parent / concept.forgot).is_dir() for concept in config.concepts.values()):
+                raise UserError(f"{root} is inside a concept; give --data-root {parent}")
         known = ", ".join(sorted({Path(c.forgot).parts[0] for c in config.concepts.values()}))
         raise UserError(
             f"{root}: no folder of a known concept ({known}); name the layout in a YAML file "
@@ -144,6 +147,8 @@ def plain_task(
 ) -> Task:
     """Take ``root/<METHOD>/*.png`` and a reference folder, without a configuration.
 
+    The reference is also scored, as the original model, where no folder of ``root`` is called so.
+
     Args:
         concept: a concept of the configuration, for its checkers and prompts; without one only
             aspects that need neither can be scored.
@@ -161,7 +166,29 @@ def plain_task(
     ]
     if not found:
         raise UserError(f"{root}: no method folder to compare with {reference}")
-    return Task(about, "forgot", found, _reference(reference))
+    original = _reference(reference)
+    if ORIGINAL not in {folder.method.folder for folder in found}:
+        found.insert(0, replace(original, method=Method(ORIGINAL, "Original model")))
+    return Task(about, "forgot", found, original)
+
+
+def limited(task: Task, n: int) -> Task:
+    """Return the task with the first ``n`` images of each folder, and a note that says so."""
+
+    def first(folder: MethodFolder) -> MethodFolder:
+        return replace(folder, images=first_of_each(folder.images, n))
+
+    return replace(
+        task,
+        methods=[first(folder) for folder in task.methods],
+        reference=None if task.reference is None else first(task.reference),
+        notes=(*task.notes, partial_note(n)),
+    )
+
+
+def partial_note(n: int) -> str:
+    """What the scores of a trial run say of themselves."""
+    return f"partial: the first {n} images of each folder"
 
 
 def _named(config: BenchmarkConfig, name: str) -> str:
@@ -170,6 +197,11 @@ def _named(config: BenchmarkConfig, name: str) -> str:
     found = match(name, known)
     if found is None:
         hint = did_you_mean(name, known)
+        unrelated = [
+            concept.name for concept in config.concepts.values() if match(name, concept.categories)
+        ]
+        if unrelated:
+            hint = f": a category of the unrelated images of {', '.join(unrelated)} (--object)"
         raise UserError(
             f"no concept {name}{hint}; {config.path.name} has {', '.join(config.concepts)}"
         )
@@ -193,10 +225,15 @@ def _task(
             wanted.append((root / concept.forgot).parent / concept.reference_fallback)
     reference = next((folder for folder in wanted if folder.is_dir()), None)
     notes: tuple[str, ...] = ()
-    if reference is None and wanted:
-        notes = (f"no reference: {wanted[0]} is not there",)
-    elif reference is not None and reference != wanted[0]:
+    if reference is None:
+        notes = (f"no reference: {f'{wanted[0]} is not there' if wanted else 'none is named'}",)
+    elif reference != wanted[0]:
         notes = (f"reference is {reference}, as {wanted[0]} is not there",)
+    if not unrelated and not methods and folders[0].method.folder != ORIGINAL:
+        notes += (
+            f"no {ORIGINAL} in {root / below}: what the original model shows is not known, so no "
+            "method can be compared with it",
+        )
     found = None if reference is None else _reference(reference)
     return Task(concept, "unrelated" if unrelated else "forgot", folders, found, notes)
 

@@ -1,0 +1,3 @@
+"""The toolkit's own version."""
+
+VERSION = "0.2.0"

@@ -315,7 +315,7 @@ def _score(
     from report.results import read_results
     from utils.device import default_batch_size
 
-    earlier = read_earlier(args.results_dir)
+    read_earlier(args.results_dir)  # before hours of work: what is there must be ours
     models = _models(args)
     everything = "all" in args.evaluation_aspect
     planned = plan(tasks, aspects, models, prompts, everything=everything)
@@ -364,7 +364,7 @@ def _score(
         calibration=calibration,
         texts=texts,
     ) | {"settings": args.sources, "partial": args.limit is not None, "limit": args.limit}
-    write_results(args.results_dir, results, manifest, earlier)
+    write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
     print(table(results, tied))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from evaluation.layout import MethodFolder, Task
 from evaluation.output import score_keys
 from evaluation.run import Models, Plan, Result
 from extractors.engine import Extraction
+from metrics import specs
 from utils.config import BenchmarkConfig
 from utils.device import used_device
 from utils.results import folder_digest, manifest
@@ -48,10 +50,16 @@ def run_manifest(
     )
     files = (config.path, *(vars(config.prompts).values() if config.prompts else ()))
     return document | {
+        "metrics": [asdict(spec) for spec in specs()],
         "checkers": {
-            cell.task.name: cell.checkers[0].provenance
+            cell.task.name: {"name": cell.checkers[0].name, **cell.checkers[0].provenance}
             for cell in planned.cells
             if cell.aspect.name == "forgetting"
+        },
+        "stand_ins": {
+            cell.task.name: cell.notes[0]
+            for cell in planned.cells
+            if cell.aspect.name == "forgetting" and cell.notes
         },
         "indicators": {
             cell.task.name: {checker.name: _said_of(checker) for checker in cell.checkers}
@@ -60,7 +68,14 @@ def run_manifest(
         },
         "calibration": calibration,
         "scores": sorted(score_keys(results)),
-        "places": [_place(task, folder) for task in tasks for folder in task.methods],
+        "places": [
+            _place(task, folder.method.folder, folder, extraction)
+            for task in tasks
+            for folder in task.methods
+        ],
+        "references": [
+            _place(task, "", task.reference, extraction) for task in tasks if task.reference
+        ],
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
         "config": {str(path): file_sha256(path) for path in files},
@@ -97,10 +112,16 @@ def _said_of(checker: Checker) -> dict[str, Any]:
     return checker.provenance | about
 
 
-def _place(task: Task, folder: MethodFolder) -> dict[str, str]:
+def _place(
+    task: Task, method: str, folder: MethodFolder, extraction: Extraction
+) -> dict[str, str | int]:
+    """Where images are, how many files there are, and how many of those are no images."""
+    records = [extraction.records[image] for image in folder.images if image in extraction.records]
     return {
         "concept": task.concept.name,
         "scope": task.scope,
-        "method": folder.method.folder,
+        "method": method,
         "folder": str(folder.folder),
+        "images": len(folder.images),
+        "unreadable": sum(record.error is not None for record in records),
     }

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.published import DEPTHS, merged, published_json
 from evaluation.run import Result, metric_name
+from metrics import ASPECTS
 from metrics.base import Score
+from metrics.spec import OBJECT
+from utils import generation
 from utils.errors import UserError
-from utils.results import CHANGED, replace_file, write_csv, write_json
-from utils.weights import reason
+from utils.results import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +35,9 @@ COLUMNS = (
     "higher_is_better",
     "warnings",
 )
+_SCORES, _TABLE = "scores.json", "scores.csv"
+_IMAGES, _RESAMPLES = "images.parquet", "resamples.parquet"
+_FILES = (_SCORES, _TABLE, _IMAGES, _RESAMPLES, *DEPTHS)
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,14 @@ class Earlier:
     """What earlier runs left in the results folder.
 
     Attributes:
-        scores: the rows of ``scores.csv``.
+        scores: the rows of ``scores.json``.
         images: ``images.parquet``, None where there is none.
         resamples: ``resamples.parquet``, None where there is none.
         manifest: ``manifest.json``, None where there is none.
         published: the published JSON files, by name.
     """
 
-    scores: list[dict[str, str]]
+    scores: list[dict[str, Any]]
     images: pa.Table | None
     resamples: pa.Table | None
     manifest: dict[str, Any] | None
@@ -54,97 +60,92 @@ class Earlier:
 
 
 def read_earlier(folder: Path) -> Earlier:
-    """Read what is to be kept, before any work is done.
+    """Read what is to be kept.
 
     Raises:
         UserError: a file of one of our names that is not ours, or is damaged.
     """
+    if not (folder / MANIFEST).exists():
+        strange = next((folder / name for name in _FILES if (folder / name).exists()), None)
+        if strange is not None:
+            raise UserError(
+                f"{strange}: not a result of this program (there is no {MANIFEST} beside it); move "
+                "it away, or name another --results-dir"
+            )
+        return Earlier([], None, None, None, {})
+    manifest = read_sealed(folder)
+    tables = {
+        name: _read_rows(folder / name) if name in manifest["files"] else None
+        for name in (_IMAGES, _RESAMPLES)
+    }
     return Earlier(
-        _read(folder / "scores.csv", _read_scores) or [],
-        _read(folder / "images.parquet", lambda path: _read_rows(path, _image_schema())),
-        _read(folder / "resamples.parquet", lambda path: _read_rows(path, _block_schema())),
-        _read(folder / "manifest.json", _read_manifest),
-        {
-            path.name: _read(path, _read_json)
-            for path in sorted(folder.glob("*.json"))
-            if path.name in DEPTHS
-        },
+        _read_json(folder / _SCORES)["scores"],
+        tables[_IMAGES],
+        tables[_RESAMPLES],
+        manifest,
+        {name: _read_json(folder / name) for name in DEPTHS if name in manifest["files"]},
     )
 
 
-def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    if not path.exists():
-        return None
-    try:
-        return reader(path)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: not a result of this program, or damaged ({reason(error)}); move it away, or "
-            "name another --results-dir"
-        ) from error
-
-
-def _read_scores(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"its columns are {reader.fieldnames}")
-        return list(reader)
-
-
-def _read_rows(path: Path, schema: pa.Schema) -> pa.Table:
+def _read_rows(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        table = file.read()
-    if not table.schema.equals(schema):
-        raise ValueError(f"its columns are {table.column_names}")
-    return table
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    manifest = _read_json(path)
-    for run in (manifest, *manifest["earlier"]):
-        [tuple(key) for key in run["scores"]]
-    return manifest
+        return file.read()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(document, dict):
-        raise ValueError("not a JSON object")
-    return document
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_results(
-    folder: Path, results: Sequence[Result], manifest: Mapping[str, Any], earlier: Earlier
-) -> None:
-    """Write the published JSON files, ``scores.csv``, two Parquet files and ``manifest.json``.
+def write_results(folder: Path, results: Sequence[Result], manifest: Mapping[str, Any]) -> None:
+    """Write the scores, the published JSON files, two Parquet files and the manifest, as one.
 
     A score replaces the earlier one of its concept, method and metric; the others are kept, with a
-    warning where the images in the method's folder are others now.
+    warning where its images are others now. What another run has written meanwhile is kept too.
+
+    Raises:
+        UserError: the folder cannot be written, or was damaged meanwhile.
     """
-    mine = score_keys(results)
-    for name, document in published_json(results).items():
-        before = earlier.published.get(name, {})
-        write_json(folder / name, merged(before, document, DEPTHS[name]))
-    key = itemgetter("concept", "method", "metric")
-    kept = [row for row in earlier.scores if key(row) not in mine]
-    rows = [*_marked(kept, _changed(manifest, earlier.manifest)), *score_rows(results)]
-    write_csv(folder / "scores.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
-    _write_images(folder / "images.parquet", results, earlier.images)
-    _write_resamples(folder / "resamples.parquet", results, earlier.resamples)
-    write_json(folder / "manifest.json", _merged_manifest(manifest, earlier.manifest))
+    with generation.held(folder):
+        earlier = read_earlier(folder)
+        mine = score_keys(results)
+        key = itemgetter("concept", "method", "metric")
+        kept = [row for row in earlier.scores if key(row) not in mine]
+        rows = [*_marked(kept, _changed(manifest, earlier.manifest)), *score_rows(results)]
+        files: dict[str, Callable[[Path], object]] = {
+            name: partial(write_json, document=_published(earlier, name, document))
+            for name, document in published_json(results).items()
+        }
+        files |= {
+            _SCORES: partial(write_json, document={"scores": rows}),
+            _TABLE: partial(_write_table, rows=rows),
+            _IMAGES: partial(_write_images, results=results, earlier=earlier.images),
+            _RESAMPLES: partial(_write_resamples, results=results, earlier=earlier.resamples),
+        }
+        merged_manifest = _merged_manifest(manifest, earlier.manifest)
+        kept_files = {name: folder / name for name in earlier.published}
+
+        def write_manifest(path: Path) -> None:
+            written = {name: path.with_name(name) for name in files}
+            write_json(path, seal(merged_manifest, kept_files | written))
+
+        # The manifest is the last, as it holds the digests of the others.
+        generation.commit(folder, {**files, MANIFEST: write_manifest})
+
+
+def _published(earlier: Earlier, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    return merged(earlier.published.get(name, {}), document, DEPTHS[name])
 
 
 _Place = tuple[str, str, str]  # concept, method's folder, scope
 
 
 def _digests(run: Mapping[str, Any]) -> dict[_Place, str]:
-    """Digest of the images of each method that a run has scored."""
+    """Digest of the images of each method, and of the reference (method ``""``), of a run."""
     return {
         (place["concept"], place["method"], place["scope"]): digest
-        for place in run.get("places", ())
+        for place in (*run.get("places", ()), *run.get("references", ()))
         if (digest := run["folders"].get(place["folder"]))
     }
 
@@ -160,13 +161,22 @@ def _changed(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> set
     }
 
 
-def _marked(rows: Iterable[dict[str, str]], changed: Set[_Place]) -> Iterator[dict[str, str]]:
+def _marked(rows: Iterable[dict[str, Any]], changed: Set[_Place]) -> Iterator[dict[str, Any]]:
+    """The rows; those of images, or of a reference, that are others now say so."""
+    compared = {spec.name for name in ASPECTS for spec in _compared(ASPECTS[name])}
     for row in rows:
-        scope = "unrelated" if row["metric"].endswith("_object") else "forgot"
-        warnings = list(filter(None, row["warnings"].split("; ")))
-        if (row["concept"], row["method"], scope) in changed and CHANGED not in warnings:
-            row = {**row, "warnings": "; ".join([*warnings, CHANGED])}
+        name = row["metric"].removesuffix(OBJECT)
+        scope = "forgot" if name == row["metric"] else "unrelated"
+        places = {(row["concept"], row["method"], scope)}
+        if name in compared:
+            places.add((row["concept"], "", scope))
+        if places & changed and not row["stale"]:
+            row = {**row, "stale": True, "warnings": [*row["warnings"], CHANGED]}
         yield row
+
+
+def _compared(aspect: Any) -> tuple[Any, ...]:
+    return aspect.metrics if aspect.uses_reference else ()
 
 
 def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
@@ -179,7 +189,7 @@ def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
 
 
 def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Return the rows of ``scores.csv``."""
+    """Return the rows of ``scores.json``: ``COLUMNS``, warnings as a list, and ``stale``."""
     return [
         {
             "concept": result.cell.task.concept.name,
@@ -191,11 +201,27 @@ def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
             "n": score.n,
             "unit": score.unit,
             "higher_is_better": score.higher_is_better,
-            "warnings": "; ".join(score.warnings),
+            "warnings": list(score.warnings),
+            "stale": False,
         }
         for result in results
-        for score in result.scores
+        for score in map(_finite, result.scores)
     ]
+
+
+def _finite(score: Score) -> Score:
+    """A score that is no number has none; a gate must not take one for a pass."""
+    numbers = (score.value, score.ci_low, score.ci_high)
+    if all(number is None or math.isfinite(number) for number in numbers):
+        return score
+    why = f"came out as {score.value}, from {score.ci_low} to {score.ci_high}"
+    return replace(score, value=None, ci_low=None, ci_high=None).warn(why)
+
+
+def _write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write ``scores.csv``, the view of ``scores.json`` for people and spreadsheets."""
+    told = ({**row, "warnings": "; ".join(row["warnings"])} for row in rows)
+    write_csv(path, COLUMNS, ([row[column] for column in COLUMNS] for row in told))
 
 
 def _schema(inner: str, kind: pa.DataType) -> pa.Schema:
@@ -270,7 +296,7 @@ def _write_rows(
     *texts, names, values = zip(*rows, strict=True) if rows else ((),) * 5
     columns = [*map(strings, texts), column(names), numbers(np.array(values, np.float64))]
     table = pa.Table.from_arrays(columns, schema=schema)
-    replace_file(path, lambda unfinished: pq.write_table(table, unfinished))
+    pq.write_table(table, path)
 
 
 def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +23,7 @@ class MetricSpec:
         role: what it says: whether the concept is there, what else broke, or something beside.
         unit: ``""``, ``"%"`` or ``"dB"``; rates without unit are in [0, 1].
         higher_is_better: None where neither direction is.
-        low, high: what its values can be, both ends included.
+        low, high: what its values can be, both ends included; None where there is no end.
         family: there are several, such as one a checker.
     """
 
@@ -35,8 +34,8 @@ class MetricSpec:
     role: Role
     unit: str = ""
     higher_is_better: bool | None = None
-    low: float = -math.inf
-    high: float = math.inf
+    low: float | None = None
+    high: float | None = None
     family: bool = False
 
     def describes(self, metric: str) -> bool:

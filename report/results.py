@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from metrics.spec import MetricSpec
+from utils import generation
 from utils.errors import UserError
-from utils.results import CHANGED
+from utils.results import read_sealed
 from utils.weights import reason
 
 Key = tuple[str, str, str]  # concept, method's folder, metric
@@ -21,7 +22,11 @@ Key = tuple[str, str, str]  # concept, method's folder, metric
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One row of ``scores.csv``; see ``metrics.base.Score``."""
+    """One score; see ``metrics.base.Score``.
+
+    Attributes:
+        stale: its images, or its reference's, have been replaced since.
+    """
 
     concept: str
     method: str
@@ -33,6 +38,7 @@ class ScoreRow:
     unit: str
     higher_is_better: bool | None
     warnings: tuple[str, ...]
+    stale: bool = False
 
     @property
     def key(self) -> Key:
@@ -52,7 +58,7 @@ class Results:
     """Everything of a results folder that a report needs.
 
     Attributes:
-        scores: in the order of ``scores.csv``.
+        scores: in the order of ``scores.json``.
         per_image: the values behind a score, where it is a mean or rate over images that are
             still those of the others: old and new images of one name are never compared.
         resamples: block -> value without that block's images, for scores of whole sets (fid, kid);
@@ -98,6 +104,14 @@ class Results:
         found = self.per_image.get((concept, method, metric))
         return dict(zip(found.names, found.values.tolist(), strict=True)) if found else {}
 
+    def spec(self, metric: str) -> MetricSpec:
+        """What the run that computed a metric knows of it."""
+        return next(spec for spec in self._specs if spec.describes(metric))
+
+    @cached_property
+    def _specs(self) -> list[MetricSpec]:
+        return [MetricSpec(**said) for run in self.runs for said in run["metrics"]]
+
     def title(self, method: str) -> str:
         """The proper name of a method's folder."""
         titles = (run.get("titles", {}).get(method) for run in self.runs)
@@ -105,48 +119,42 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """Read a results folder.
+    """Read a results folder, having checked that its files are what a run wrote.
 
     Raises:
-        UserError: it is none, or a file is damaged.
+        UserError: it is none, or a file is damaged or was changed.
     """
-    if not (folder / "scores.csv").is_file():
-        raise UserError(f"{folder}: no scores.csv there; give the --results-dir of a finished run")
-    try:
-        scores = _scores(folder / "scores.csv")
-        old = {row.key for row in scores if CHANGED in row.warnings}
-        return Results(
-            folder,
-            scores,
-            {
-                key: PerImage(names, np.array(values, np.float64))
-                for key, (names, values) in _columns(folder / "images.parquet", "image").items()
-                if key not in old
-            },
-            {
-                key: dict(zip(blocks, values, strict=True))
-                for key, (blocks, values) in _columns(folder / "resamples.parquet", "block").items()
-                if key not in old
-            },
-            json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
-        )
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{folder}: damaged, or not results ({reason(error)})") from error
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the --results-dir of a finished run")
+    with generation.held(folder):
+        manifest = read_sealed(folder)
+        try:
+            scores = _scores(folder / "scores.json")
+            old = {row.key for row in scores if row.stale}
+            return Results(
+                folder,
+                scores,
+                {
+                    key: PerImage(names, np.array(values, np.float64))
+                    for key, (names, values) in _columns(folder / "images.parquet", "image").items()
+                    if key not in old
+                },
+                {
+                    key: dict(zip(blocks, values, strict=True))
+                    for key, (blocks, values) in _columns(
+                        folder / "resamples.parquet", "block"
+                    ).items()
+                    if key not in old
+                },
+                manifest,
+            )
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UserError(f"{folder}: damaged, or not results ({reason(error)})") from error
 
 
 def _scores(path: Path) -> list[ScoreRow]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [_score(row) for row in csv.DictReader(file)]
-
-
-def _score(row: Mapping[str, str]) -> ScoreRow:
-    value, low, high = (
-        float(row[name]) if row[name] else None for name in ("value", "ci_low", "ci_high")
-    )
-    higher = {"True": True, "False": False, "": None}[row["higher_is_better"]]
-    warnings = tuple(filter(None, row["warnings"].split("; ")))
-    about = (row["concept"], row["method"], row["metric"])
-    return ScoreRow(*about, value, low, high, int(row["n"]), row["unit"], higher, warnings)
+    rows = json.loads(path.read_text(encoding="utf-8"))["scores"]
+    return [ScoreRow(**{**row, "warnings": tuple(row["warnings"])}) for row in rows]
 
 
 def _columns(path: Path, inner: str) -> dict[Key, tuple[list[Any], list[float]]]:

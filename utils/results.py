@@ -16,19 +16,28 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from utils.errors import UserError
+from utils.version import VERSION, commit
 
-PACKAGES = (
+PACKAGES = (  # that a number may depend on
     "torch",
     "torchvision",
     "torchmetrics",
     "transformers",
+    "tokenizers",
+    "safetensors",
     "nudenet",
     "onnxruntime",
+    "ultralytics",
     "opencv-python-headless",
     "numpy",
+    "scipy",
     "pillow",
     "pyarrow",
 )
+MANIFEST = "manifest.json"
+FORMAT = 2  # of a results folder; 1 had no scores.json and no digests of its own files
+# What starts from a fixed seed, so that the same images give the same numbers.
+SEEDS = {"intervals and tests": 0, "kid: groups of images": 0, "fid_infinity: subsets": 0}
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
@@ -77,6 +86,68 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def seal(manifest: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return a manifest with the digests of the result files, and its own.
+
+    Args:
+        files: name in the results folder -> where it is now.
+    """
+    digests = {name: file_sha256(path) for name, path in sorted(files.items())}
+    document = {**manifest, "format": FORMAT, "files": digests}
+    document.pop("digest", None)
+    return document | {"digest": _digest(document)}
+
+
+def read_sealed(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a results folder, and check that all files are what a run wrote.
+
+    Raises:
+        UserError: there is none, it is of another format, or a file was changed since.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise UserError(f"{folder}: no {MANIFEST} there; give the --results-dir of a finished run")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found, digests = document.get("format"), document.get("files")
+        if found != FORMAT and "scores" in document:
+            raise UserError(
+                f"{folder}: written by another version (format {found or 1}, this one reads "
+                f"{FORMAT}); score again into another --results-dir"
+            )
+        said = document.pop("digest")
+        whole = said == _digest(document)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(_not_as_written(path))
+    for name, digest in digests.items():
+        try:
+            same = file_sha256(folder / name) == digest
+        except OSError:
+            same = False
+        if not same:
+            raise UserError(_not_as_written(folder / name))
+    return document
+
+
+def _not_as_written(path: Path) -> str:
+    return (
+        f"{path}: not what the run wrote (damaged, changed by hand, or gone); restore it, or score "
+        "again into another --results-dir"
+    )
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as it is now, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 # The warning of a kept score when a later run found other images in its method's folder.
 CHANGED = "of images that have changed since"
 
@@ -98,6 +169,9 @@ def manifest(
     """
     now = datetime.now(UTC)
     return {
+        "run": uuid.uuid4().hex,
+        "version": VERSION,
+        "commit": commit(),
         "command": sys.argv,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((now - started).total_seconds(), 3),
@@ -106,7 +180,7 @@ def manifest(
         "packages": {name: _version(name) for name in PACKAGES},
         "folder": str(Path.cwd()),
         "device": device,
-        "seed": None,  # nothing is drawn at random
+        "seeds": SEEDS,
         "models": dict(models),
         "folders": dict(folders),
     }

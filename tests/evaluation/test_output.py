@@ -1,10 +1,16 @@
-"""Values without a block, on disk: kept through later runs, and read back by the report."""
+"""Results on disk: kept through later runs, whole after every accident, and read back."""
+
+import json
+import multiprocessing
+import random
+from dataclasses import asdict
 
 import pytest
 
 from evaluation.layout import MethodFolder, Task
-from evaluation.output import read_earlier, score_keys, write_results
+from evaluation.output import read_earlier, score_keys, score_rows, write_results
 from evaluation.run import Cell, Result
+from metrics import specs
 from metrics.base import Score
 from metrics.fid import Fid
 from report.results import read_results
@@ -12,18 +18,23 @@ from utils.config import Concept, Method
 from utils.errors import UserError
 
 
-def write(folder, method, resamples, metric="fid", images="a"):
+def result(folder, method, score):
     where = MethodFolder(Method(method, method), folder / method, [])
     task = Task(Concept("church", "object", "Church/forgot"), "forgot", [where], None)
+    return Result(Cell(task, Fid()), where, [score])
+
+
+def write(folder, method, resamples, metric="fid", images="a", **more):
     score = Score(metric, 3.0, 5, "", False, 2.0, 4.0, resamples=resamples)
-    results = [Result(Cell(task, Fid()), where, [score])]
+    results = [result(folder, method, score)]
     manifest = {
         "scores": [list(key) for key in sorted(score_keys(results))],
         "places": [{"concept": "church", "method": method, "scope": "forgot", "folder": method}],
         "folders": {method: images},
         "images": images,
+        "metrics": [asdict(spec) for spec in specs()],
     }
-    write_results(folder, results, manifest, read_earlier(folder))
+    write_results(folder, results, manifest | more)
 
 
 def test_resamples_are_replaced_by_their_own_score_only(tmp_path):
@@ -37,15 +48,6 @@ def test_resamples_are_replaced_by_their_own_score_only(tmp_path):
     }
     row = results.by_key["church", "ESD", "fid"]
     assert (row.ci_low, row.ci_high) == (2.0, 4.0)
-
-
-def test_a_folder_of_before_there_were_resamples_still_works(tmp_path):
-    write(tmp_path, "ESD", {0: 1.0})
-    (tmp_path / "resamples.parquet").unlink()
-    write(tmp_path, "UCE", {})
-    results = read_results(tmp_path)
-    assert results.resamples == {}
-    assert [row.method for row in results.scores] == ["ESD", "UCE"]
 
 
 def test_scores_of_images_that_were_replaced_since_say_so_and_are_compared_with_nothing(tmp_path):
@@ -77,3 +79,82 @@ def test_another_file_of_that_name_is_not_overwritten(tmp_path):
     (tmp_path / "resamples.parquet").write_text("mine")
     with pytest.raises(UserError, match=r"resamples\.parquet"):
         read_earlier(tmp_path)
+
+
+def test_scores_against_a_reference_that_was_replaced_since_say_so(tmp_path):
+    # The method's own images are the same: only what they are compared with is not.
+    def against(images):
+        place = {"concept": "church", "method": "", "scope": "forgot", "folder": "ref"}
+        return {"references": [place], "folders": {"ESD": "a", "ref": images}}
+
+    write(tmp_path, "ESD", {}, "fid", **against("old"))
+    write(tmp_path, "ESD", {}, "presence_rate", **against("old"))
+    write(tmp_path, "ESD", {}, "kid", **against("new"))
+    stale = {row.metric: row.stale for row in read_results(tmp_path).scores}
+    assert stale == {"fid": True, "presence_rate": False, "kid": False}
+
+
+def test_any_damage_to_any_file_is_one_line(tmp_path):
+    # A row cut from the scores, or a letter of a name, made a gate pass that should not.
+    write(tmp_path, "ESD", {0: 1.0, 1: 2.0})
+    write(tmp_path, "UCE", {0: 1.0, 1: 2.0})
+    files = [path for path in sorted(tmp_path.iterdir()) if not path.name.startswith(".")]
+    assert {"scores.json", "scores.csv", "manifest.json", "FID.json"} <= {p.name for p in files}
+    rng = random.Random(0)
+    for path in files:
+        whole = path.read_bytes()
+        damaged = [b"", whole[:-2], whole[: len(whole) // 2], whole + b"\n1,2", b"{}", b"[" * 10000]
+        for _ in range(10):
+            at = rng.randrange(len(whole))
+            damaged.append(
+                whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(7)]) + whole[at + 1 :]
+            )
+        for content in damaged:
+            path.write_bytes(content)
+            for reader in (read_results, read_earlier):
+                with pytest.raises(UserError, match=r"not what the run wrote|another version"):
+                    reader(tmp_path)
+        path.unlink()
+        with pytest.raises(UserError, match=r"not what the run wrote|no manifest"):
+            read_results(tmp_path)
+        path.write_bytes(whole)
+    read_results(tmp_path)
+
+
+def test_two_runs_at_once_lose_no_score(tmp_path):
+    # Each read the folder, and the last to write put the other's scores away.
+    methods, metrics = ("ESD", "UCE", "SPM"), ("fid", "kid", "fid_infinity")
+
+    def run(method):
+        for metric in metrics:
+            write(tmp_path, method, {0: 1.0, 1: 2.0}, metric)
+
+    fork = multiprocessing.get_context("fork")
+    runs = [fork.Process(target=run, args=(method,)) for method in methods]
+    for process in runs:
+        process.start()
+    for process in runs:
+        process.join(120)
+    assert [process.exitcode for process in runs] == [0, 0, 0]
+    results = read_results(tmp_path)
+    assert set(results.resamples) == {
+        ("church", method, metric) for method in methods for metric in metrics
+    }
+    assert len(json.loads((tmp_path / "FID.json").read_text())["FID"]["church"]) == 3
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_score_that_is_no_number_has_no_value_and_says_so(tmp_path, value):
+    # A gate would take minus infinity for the best there is.
+    (row,) = score_rows([result(tmp_path, "ESD", Score("fid", value, 5))])
+    assert row["value"] is None
+    assert "came out as" in row["warnings"][0]
+
+
+def test_a_warning_with_a_semicolon_stays_one(tmp_path):
+    write_results(
+        tmp_path,
+        [result(tmp_path, "ESD", Score("fid", 1.0, 5).warn("a; b", "c"))],
+        {"scores": [], "folders": {}, "metrics": []},
+    )
+    assert read_results(tmp_path).scores[0].warnings == ("a; b", "c")

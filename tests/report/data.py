@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluation.output import COLUMNS
+from metrics import specs
 from report.compare import ties
 from report.page import write_report
 from report.results import Results, read_results
+from utils.results import CHANGED, seal, write_json
 
 HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
 HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}
@@ -46,16 +46,32 @@ class Made:
     def write(self, folder: Path) -> Results:
         """Write the folder and read it back."""
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for key, (*numbers, n, warnings) in self.scores.items():
-                higher = HIGHER.get(key[2].removesuffix("_object"))
-                writer.writerow([*key, *numbers, n, "", higher, warnings])
+        rows = [
+            dict(zip(("concept", "method", "metric"), key, strict=True))
+            | dict(zip(("value", "ci_low", "ci_high"), numbers, strict=True))
+            | {
+                "n": n,
+                "unit": "",
+                "higher_is_better": HIGHER.get(key[2].removesuffix("_object")),
+                "warnings": [warnings] if warnings else [],
+                "stale": warnings == CHANGED,
+            }
+            for key, (*numbers, n, warnings) in self.scores.items()
+        ]
+        (folder / "scores.json").write_text(json.dumps({"scores": rows}))
         _parquet(folder / "images.parquet", "image", self.images)
         _parquet(folder / "resamples.parquet", "block", self.resamples)
-        document = {"folder": str(folder), "packages": {}, "earlier": [], **self.manifest}
-        (folder / "manifest.json").write_text(json.dumps(document))
+        document = {
+            "folder": str(folder),
+            "packages": {},
+            "earlier": [],
+            "metrics": [asdict(spec) for spec in specs()],
+            "scores": [list(key) for key in self.scores],
+            **self.manifest,
+        }
+        names = ("scores.json", "images.parquet", "resamples.parquet")
+        sealed = seal(document, {name: folder / name for name in names})
+        write_json(folder / "manifest.json", sealed)
         return read_results(folder)
 
 

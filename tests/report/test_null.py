@@ -8,7 +8,7 @@ is dealt from the images of airplanes, as that of real data is unlike what is sc
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ from PIL import Image
 from checkers import CHECKERS, CheckerOptions
 from evaluation.audit import audit_names
 from evaluation.layout import find_tasks
-from evaluation.output import read_earlier, write_results
+from evaluation.output import write_results
 from evaluation.run import Models, plan, score_all, wanted_rows
 from extractors.engine import extract
 from extractors.stats import StatsExtractor
 from extractors.store import FeatureStore
-from metrics import ASPECTS
+from metrics import ASPECTS, specs
 from report.compare import LEVEL, compare, ties
 from report.results import Results, read_results
 from tests.conftest import ROOT, SHARED
@@ -125,7 +125,8 @@ def scored(root: Path, models: Models, store: FeatureStore) -> Results:
     found = list(score_all(cells, audits, extraction, store, models, lambda _: prompts))
     folder = root.with_name("results")
     folder.mkdir()
-    write_results(folder, found, {"scores": []}, read_earlier(folder))
+    manifest = {"scores": [], "metrics": [asdict(spec) for spec in specs()]}
+    write_results(folder, found, manifest)
     return read_results(folder)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
+DEMO = DATASET / "Benchmarking_images_demo"
 RESULTS = Path("results/benchmark")
 ALIASES = {"forggeting": "forgetting"}  # the published spelling
 PUBLISHED = ("forgetting", "fid", "lpips", "yolo", "CSDR")  # the aspects of the published script
@@ -154,7 +155,7 @@ def _finished(args: Namespace) -> int:
 
 
 def _settled(args: Namespace) -> BenchmarkConfig:
-    """Complete the arguments by the configuration, which is returned."""
+    """Complete the arguments by the environment and the configuration, which is returned."""
     from checkers import CHECKERS
     from metrics import ASPECTS
     from report.gate import parse_rule
@@ -176,16 +177,21 @@ def _settled(args: Namespace) -> BenchmarkConfig:
 
 
 def _list(args: Namespace, config: BenchmarkConfig) -> int:
-    from evaluation.listing import listing, render
+    """Name what there is to choose from."""
+    from evaluation.listing import configured, judges, models, render
 
-    found = listing(config, args)
+    root = args.data_root or DEMO
+    found = configured(config, root) | judges() | models(_models(args).options)
     print(render(found))
     args.documents.append(found)
     return 0
 
 
 def _check_arguments(args: Namespace) -> None:
+    from checkers.nudenet import check_rule
+
     report.cli.check_flags(args)
+    check_rule(args.preset, args.threshold)
     if args.limit and (args.check or args.fail_if or not args.evaluation_aspect):
         raise UserError(
             "--limit is for a trial run: no --check, no gate and no earlier results go with it"
@@ -215,7 +221,7 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     from evaluation.layout import find_tasks, plain_task
 
     if args.reference is None:
-        root = args.data_root or DATASET / "Benchmarking_images_demo"
+        root = args.data_root or DEMO
         return find_tasks(
             config, root, concepts=args.concepts, methods=args.methods, unrelated=args.object
         )

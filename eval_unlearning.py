@@ -21,7 +21,7 @@ from utils.errors import UserError
 from utils.settings import config_path, settle
 
 if TYPE_CHECKING:
-    from checkers.base import Checker
+    from checkers.base import Checker, CheckerOptions
     from metrics.forgetting import Presence
 
 RESULTS = Path("results/eval")
@@ -75,11 +75,10 @@ def evaluate(args: Namespace) -> int:
         UserError: bad input or a missing model.
     """
     started = datetime.now(UTC)
-    from checkers import CheckerOptions, resolve
+    from checkers import resolve
     from utils.device import check_device
     from utils.files import check_writable
     from utils.images import first_of_each, scan
-    from utils.weights import default_cache_dir
 
     _settle(args)
     if args.list:
@@ -94,16 +93,7 @@ def evaluate(args: Namespace) -> int:
         for folder in _folders(args)
     }
     check_writable(args.results_dir, "--results-dir")
-    options = CheckerOptions(
-        cache_dir=args.cache_dir or default_cache_dir(),
-        weights_dir=args.weights_dir,
-        models=dict(args.model),
-        device=args.device,
-        precision=args.precision,
-        preset=args.preset,
-        threshold=args.threshold,
-    )
-    checker = kind.create(concept, options)
+    checker = kind.create(concept, _options(args))
     rows = _decide(checker, folders, args)
     summary = _summarise(checker, rows, args.limit)
     args.documents.append(_write(checker, rows, summary, args, started))
@@ -128,10 +118,26 @@ def _settle(args: Namespace) -> None:
     settle(args, config.settings if config else None, {"results_dir": RESULTS})
 
 
+def _options(args: Namespace) -> CheckerOptions:
+    from checkers import CheckerOptions
+    from utils.weights import default_cache_dir
+
+    return CheckerOptions(
+        cache_dir=args.cache_dir or default_cache_dir(),
+        weights_dir=args.weights_dir,
+        models=dict(args.model),
+        device=args.device,
+        precision=args.precision,
+        preset=args.preset,
+        threshold=args.threshold,
+    )
+
+
 def _list(args: Namespace) -> int:
+    """Name what there is to choose from."""
     from evaluation.listing import judges, models, render
 
-    found = judges() | models(args)
+    found = judges() | models(_options(args))
     print(render(found))
     args.documents.append(found)
     return 0

@@ -79,6 +79,23 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
 }
 
 
+def check_rule(preset: str | None, threshold: float | None) -> None:
+    """Refuse what no concept could be judged by, before any work.
+
+    Raises:
+        UserError: no concept has the preset, or the threshold is out of range.
+    """
+    known = [name for presets in PRESETS.values() for name in presets]
+    if preset is not None and match(preset, known) is None:
+        hint = did_you_mean(preset, known)
+        raise UserError(f"--preset {preset}: no such preset{hint}; there are {', '.join(known)}")
+    if threshold is not None and not REPORTED_ABOVE <= threshold < 1:
+        raise UserError(
+            f"--threshold {threshold:g}: must be at least {REPORTED_ABOVE}, below which nudenet "
+            "reports nothing, and under 1"
+        )
+
+
 class NudeNetChecker:
     """``nudenet``: labels and threshold come from a named preset.
 
@@ -118,13 +135,9 @@ class NudeNetChecker:
                 f"--preset {wanted}: {concept} has no such preset"
                 f"{did_you_mean(wanted, presets)}; there are {', '.join(presets)}"
             )
-        threshold = options.threshold
-        if threshold is not None and not REPORTED_ABOVE <= threshold < 1:
-            raise UserError(
-                f"--threshold {threshold:g}: must be from {REPORTED_ABOVE} (what nudenet reports) "
-                "to below 1"
-            )
-        return cls(concept, options.extractor(EXTRACTORS["nudenet"]), preset, threshold)
+        check_rule(None, options.threshold)
+        extractor = options.extractor(EXTRACTORS["nudenet"])
+        return cls(concept, extractor, preset, options.threshold)
 
     @classmethod
     def variants(cls, concept: str, options: CheckerOptions) -> list[NudeNetChecker]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
-from checkers import CHECKERS
+from checkers import CHECKERS, CheckerOptions
 from checkers.nudenet import PRESETS
+from extractors import EXTRACTORS
 from metrics import specs
 from utils.config import BenchmarkConfig
+from utils.errors import UserError
 from utils.name_to_id import NAME_TO_ID
+from utils.offline import no_downloads
+from utils.weights import HEADS, find_head
 
 Table = list[dict[str, Any]]
+_ACROSS = 79  # characters of a line
+_WIDTHS = {"about": 34}  # of columns of sentences
 
 
 def configured(config: BenchmarkConfig, root: Path) -> dict[str, Table]:
@@ -48,25 +54,91 @@ def configured(config: BenchmarkConfig, root: Path) -> dict[str, Table]:
 
 
 def judges() -> dict[str, Table]:
-    """Return what each indicator judges, the classes behind it, and the presets of nudenet."""
-    indicators = [
-        {"indicator": name, "concept": concept}
-        for name in CHECKERS
-        for concept in dict.fromkeys(CHECKERS[name].concepts().values())
-    ]
-    classes = [
-        {"concept": task, "class": name} for task, names in NAME_TO_ID.items() for name in names
-    ]
+    """Return what each indicator judges, the classes of its heads, and the presets of nudenet."""
+    indicators = []
+    for name in CHECKERS:
+        concepts = dict.fromkeys(CHECKERS[name].concepts().values())
+        classes = {task: [c for c in NAME_TO_ID[task] if c in concepts] for task in NAME_TO_ID}
+        listed = {c for of_task in classes.values() for c in of_task}
+        indicators += [
+            {
+                "indicator": name,
+                "concept": concept,
+                "classes": classes.get(concept, []) if listed else [],
+            }
+            for concept in concepts
+            if concept not in listed
+        ]
     presets = [
         {
             "concept": concept,
             "preset": name,
             "labels": len(preset.labels),
-            "threshold": preset.threshold,
-            "used by": preset.source,
-            "caution": preset.caution,
+            "above": preset.threshold,
+            "about": "; ".join(filter(None, (preset.source, preset.caution))),
         }
         for concept, presets in PRESETS.items()
         for name, preset in presets.items()
     ]
-    return {"indicators": indicators, "classes": classes, "presets": presets}
+    return {"indicators": indicators, "presets": presets}
+
+
+def models(options: CheckerOptions) -> dict[str, Table]:
+    """Return every model, whether it is on this machine, and where; nothing is downloaded."""
+    with no_downloads():
+        return {"models": [_model(name, find) for name, find in _finders(options)]}
+
+
+def _finders(options: CheckerOptions) -> Iterator[tuple[str, Callable[[], Path]]]:
+    for layout in HEADS:
+        yield (
+            f"head {layout}",
+            lambda layout=layout: find_head(layout, options.weights_dir, options.cache_dir),
+        )
+    for name in EXTRACTORS:
+        if name not in ("pixels", "stats"):  # these have no model
+            kind = EXTRACTORS[name]
+            yield (
+                getattr(kind, "option", name),
+                lambda kind=kind: options.extractor(kind).provenance["path"],
+            )
+
+
+def _model(name: str, find: Callable[[], Path]) -> dict[str, str]:
+    try:
+        return {"model": name, "state": "here", "where": str(find())}
+    except UserError:
+        return {"model": name, "state": "missing", "where": ""}
+
+
+def render(found: Mapping[str, Table]) -> str:
+    """Return the tables for the terminal."""
+    from tabulate import tabulate
+
+    parts = []
+    for title, rows in found.items():
+        if title == "indicators":
+            parts.append(_running(rows))
+            continue
+        widths = [_WIDTHS.get(column) for column in rows[0]] if rows else None
+        table = tabulate(rows, "keys", disable_numparse=True, maxcolwidths=widths)
+        parts.append(f"{title}\n\n{table}")
+    if any(row["state"] == "missing" for row in found["models"]):
+        parts.append("`python prefetch.py` downloads the missing models")
+    return "\n\n".join(parts)
+
+
+def _running(rows: Table) -> str:
+    """Return a line an indicator and concept; classes, of which there are many, wrapped."""
+    lines = [
+        fill(
+            f"{row['indicator']} {row['concept']}"
+            + (f", and each of {', '.join(row['classes'])}" if row["classes"] else ""),
+            _ACROSS,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for row in rows
+    ]
+    return "\n".join(["indicators, and the concepts they judge\n", *lines])

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
-from utils.files import check_writable, read_text
+from utils.files import check_writable, expanded, read_text
 from utils.settings import MODELS
 from utils.version import VERSION
 from utils.weights import default_cache_dir
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str) -> None:
         epilog = "@FILE takes arguments from a file, one a line. IGMU_* variables: see README."
         super().__init__(description=description, epilog=epilog, allow_abbrev=False)
-        self.register("type", Path, expanded_path)
+        self.register("type", Path, path)
         self.add_argument("--version", action="version", version=f"igmu {VERSION}")
 
     def parse_args(
@@ -62,18 +62,18 @@ class Parser(argparse.ArgumentParser):
 def _lines_of(argument: str) -> list[str]:
     if not argument.startswith("@") or argument == "@":
         return [argument]
-    text = read_text(Path(argument[1:]).expanduser(), LARGEST)
+    text = read_text(expanded(argument[1:]), LARGEST)
     if "\0" in text:
         raise UserError(f"{argument[1:]}: not a text file")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def expanded_path(text: str) -> Path:
-    """Parse a path; ``~`` is the home folder also where the shell left it (an argparse type)."""
+def path(text: str) -> Path:
+    """Parse a path (an argparse type)."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise argparse.ArgumentTypeError(f"{text}: there is no such user") from None
+        return expanded(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
@@ -82,7 +82,7 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help="nudenet's labels and threshold; --list has all. unlearndiffatk and rece: those of the "
+        help="nudenet's labels and threshold; --list has all. unlearndiffatk, rece: those of the "
         "papers, not on their network (nudenet 3.0.8, here 3.4.2). mace: the package's default "
         "threshold, which its authors tell readers to change",
     )

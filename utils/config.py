@@ -15,7 +15,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from utils.errors import CombinedError, UserError, did_you_mean
-from utils.files import read_text
+from utils.files import expanded, read_text
 from utils.name_to_id import normalise
 from utils.settings import MODELS, PLACES, Settings
 
@@ -414,9 +414,9 @@ class _Entry:
 
     def _beside(self, text: str) -> Path:
         try:
-            return self.file.parent / Path(text).expanduser()
-        except RuntimeError:
-            raise self.wrong(f"{text}: there is no such user") from None
+            return self.file.parent / expanded(text)
+        except UserError as error:
+            raise self.wrong(str(error)) from None
 
     def _scalar(self) -> Any:
         """Return the value of a scalar as YAML types it; other nodes as they are."""

@@ -49,6 +49,18 @@ def check_writable(folder: Path, option: str) -> None:
         ) from error
 
 
+def expanded(text: str) -> Path:
+    """Return a path whose ``~``, which a shell leaves in quotes and files as it is, is the home.
+
+    Raises:
+        UserError: ``~name`` of nobody.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{text}: there is no such user") from None
+
+
 def read_text(path: Path, most: int) -> str:
     """Return the text of a small file (UTF-8, with or without a byte order mark).
 

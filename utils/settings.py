@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError, did_you_mean
+from utils.files import expanded
 
 PLACES = ("data_root", "results_dir", "cache_dir", "weights_dir")
 MODELS = ("clip", "clip_score", "inception", "lpips_backbone", "yolo", "nudenet")
@@ -56,7 +57,7 @@ def environment(variables: Mapping[str, str]) -> Settings:
         found[VARIABLES[name]] = value
     return Settings(
         "environment",
-        {name: Path(found[name]).expanduser() for name in ("config", *PLACES) if name in found},
+        {name: expanded(found[name]) for name in ("config", *PLACES) if name in found},
         {name: found[_MODEL + name] for name in MODELS if _MODEL + name in found},
     )
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.errors import UserError
 from utils.files import check_folder
+from utils.offline import check_downloads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -177,6 +178,7 @@ def download(published: Published, target: Path) -> None:
     Raises:
         OSError: no network, not found, cannot be written, or the digest is not the published one.
     """
+    check_downloads()
     logger.info("downloading %s", published.url)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
@@ -278,6 +280,7 @@ def find_hub_model(
                 raise
             if constants.is_offline_mode():
                 raise OSError("HF_HUB_OFFLINE is set") from None
+            check_downloads()
             _probe(constants.ENDPOINT)  # the hub's client would retry for half a minute
             return _fetch_hub_model(model, files, local=False)
     except (OSError, ValueError, EntryNotFoundError) as error:

@@ -104,6 +104,8 @@ def benchmark(args: Namespace) -> int:
         UserError: bad input, or a missing model of an aspect asked for by name.
     """
     started = datetime.now(UTC)
+    if args.json and report.cli.wanted(args) and not args.evaluation_aspect:
+        raise UserError("--json goes with a run, --check or --list")
     if args.verify or args.diff:
         report.cli.check_flags(args)
         return report.cli.look_back(args)
@@ -355,7 +357,8 @@ def _score(
             prompts,
             as_published=args.compat is not None,
         )
-        results = list(scored if args.quiet else _shown(scored))
+        several = len({cell.aspect.name for cell in planned.cells}) > 1
+        results = list(_shown(scored) if several and not args.quiet else scored)
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = run_manifest(
         started=started,

@@ -502,7 +502,7 @@ ONE_LINE = {
         ["--evaluation-aspect", "ssim", "--object", "--data-root", ".", "--reference", "."],
         "have no unrelated/",
     ),
-    "no aspect": ([], "name an --evaluation-aspect"),
+    "json of nothing": (["--compare", "ORG", "--json"], "--json goes with"),
     "wrong aspect": (["--evaluation-aspect", "fdi"], "did you mean fid?"),
     "wrong concept": (["--evaluation-aspect", "fid", "--concepts", "Fase"], "did you mean"),
     "no data": (["--evaluation-aspect", "fid", "--data-root", "gone"], "gone: no such folder"),

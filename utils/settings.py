@@ -91,9 +91,9 @@ def settle(
     ranked.append(Settings("default", defaults or {}))
     args.sources = {}
     for name in PLACES:
-        first = next((one for one in ranked if name in one.places), None)
-        if hasattr(args, name) and first is not None:
-            setattr(args, name, first.places[name])
+        first = next((one for one in ranked if name in one.places), ranked[-1])
+        if hasattr(args, name):
+            setattr(args, name, first.places.get(name))
             args.sources[name] = first.source
     if hasattr(args, "model"):
         models: dict[str, str] = {}

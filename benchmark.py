@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from evaluation.layout import Task
     from evaluation.run import Cell, Models, Plan, Prompts, Result
     from metrics.base import Aspect
-    from report.results import Key, Results
+    from report.compare import Ties
+    from report.results import Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
@@ -114,7 +115,7 @@ def benchmark(args: Namespace) -> int:
         return _list(args, config)
     _check_arguments(args)
     if not args.evaluation_aspect and not args.check:
-        return _finished(args)
+        return _finished(args, config)
     from evaluation.audit import audit_names
     from evaluation.layout import limited
     from utils.device import check_device
@@ -128,6 +129,7 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    report.cli.check_names(args, tasks)
     if args.limit:
         tasks = [limited(task, args.limit) for task in tasks]
     prompts = _prompts(config)
@@ -142,10 +144,10 @@ def benchmark(args: Namespace) -> int:
         return _check(args, tasks, audits, prompts)
     results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
     report.cli.write(args, results, tied)
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
 
-def _finished(args: Namespace) -> int:
+def _finished(args: Namespace, config: BenchmarkConfig) -> int:
     """Report, compare and gate the results of an earlier run."""
     from report.compare import ties
     from report.results import read_results
@@ -153,18 +155,17 @@ def _finished(args: Namespace) -> int:
     results = read_results(args.report or args.results_dir)
     if args.report:
         report.cli.write(args, results, ties(results))
-    return report.cli.finish(args, results)
+    return report.cli.finish(args, results, _concepts(args, config), fresh=False)
 
 
 def _settled(args: Namespace) -> BenchmarkConfig:
     """Complete the arguments by the environment and the configuration, which is returned."""
     from checkers import CHECKERS
     from metrics import ASPECTS
-    from report.gate import parse_rule
     from utils.config import load_config
 
     path = config_path(args) or DATASET / "benchmark.yaml"
-    config = load_config(path, CHECKERS, ASPECTS, parse_rule)
+    config = load_config(path, CHECKERS, ASPECTS, report.cli.check_rule)
     if args.evaluation_aspect:
         args.evaluation_aspect = [
             name for given in args.evaluation_aspect for name in given.strip(",").split(",")
@@ -217,6 +218,13 @@ def _aspects(args: Namespace, config: BenchmarkConfig) -> list[Aspect]:
     if "all" in names:
         names = list(config.aspects)
     return [ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names))]
+
+
+def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
+    """The concepts that ``--concepts`` names, as the configuration does."""
+    from evaluation.layout import concept_name
+
+    return args.concepts and [concept_name(config, name) for name in args.concepts]
 
 
 def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
@@ -308,7 +316,7 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
-) -> tuple[Results, set[Key]]:
+) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled

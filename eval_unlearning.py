@@ -239,6 +239,7 @@ def _folder_summary(checker: Checker, folder: str, rows: Sequence[ImageRow]) -> 
         "presence_rate": found.rate,
         "ci_low": found.ci_low,
         "ci_high": found.ci_high,
+        "interval_note": found.note,
         "forgetting_rate": found.forgetting_rate,
         "classes": dict(Counter(row.label for row in scored if row.label).most_common()),
         "class_accuracy": {name: _rates(correct) for name, correct in accuracy.items()},
@@ -312,6 +313,11 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
             (entry["copies"], "images are copies of others, so the interval is too narrow"),
         )
         if count
+    ]
+    warnings += [
+        f"warning: {entry['folder']}: {entry['interval_note']}"
+        for entry in folders
+        if entry["interval_note"]
     ]
     if warnings:
         parts.append("\n".join(warnings))

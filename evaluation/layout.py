@@ -114,7 +114,7 @@ def find_tasks(
         UserError: a name that is not there, or nothing to score.
     """
     check_folder(root, "--data-root")
-    named = [_named(config, name) for name in concepts or config.concepts]
+    named = [concept_name(config, name) for name in concepts or config.concepts]
     chosen = dict.fromkeys(named)
     tasks = []
     for concept in (config.concepts[name] for name in chosen):
@@ -155,7 +155,7 @@ def plain_task(
     """
     check_folder(root, "--data-root")
     about = (
-        config.concepts[_named(config, concept)]
+        config.concepts[concept_name(config, concept)]
         if concept
         else Concept(root.resolve().name, "object", ".")
     )
@@ -191,7 +191,12 @@ def partial_note(n: int) -> str:
     return f"partial: the first {n} images of each folder"
 
 
-def _named(config: BenchmarkConfig, name: str) -> str:
+def concept_name(config: BenchmarkConfig, name: str) -> str:
+    """Return the configuration's name of a concept, given by that or by its folder's.
+
+    Raises:
+        UserError: there is none.
+    """
     also = {Path(concept.forgot).parts[0]: key for key, concept in config.concepts.items()}
     known = {**also, **{key: key for key in config.concepts}}
     found = match(name, known)

@@ -52,7 +52,7 @@ def run_manifest(
     return document | {
         "metrics": [asdict(spec) for spec in specs()],
         "checkers": {
-            cell.task.name: {"name": cell.checkers[0].name, **cell.checkers[0].provenance}
+            cell.task.name: _named(cell.checkers[0])
             for cell in planned.cells
             if cell.aspect.name == "forgetting"
         },
@@ -104,6 +104,10 @@ def _folders(
     for one in labelled:
         found |= one.digests(extraction)
     return found
+
+
+def _named(checker: Checker) -> dict[str, Any]:
+    return {"name": checker.name, "indicator": checker.indicator, **checker.provenance}
 
 
 def _said_of(checker: Checker) -> dict[str, Any]:

@@ -152,6 +152,8 @@ def plan(
         for task in tasks:
             try:
                 _check_defined(task, aspect)
+                if aspect.uses_pairs:
+                    _check_pairs(task)
                 if aspect.uses_prompts:
                     _check_prompts(task, prompts(task))
                 if aspect.name == "forgetting":
@@ -198,6 +200,18 @@ def _check_defined(task: Task, aspect: Aspect) -> None:
         raise UserError(f"{aspect.name} is not defined on {task.scope} images")
     if aspect.uses_reference and task.reference is None:
         raise UserError(next(iter(task.notes), "there is no reference folder"))
+
+
+def _check_pairs(task: Task) -> None:
+    pairings = [task.pairing(method) for method in task.methods]
+    if any(pairing.pairs for pairing in pairings):
+        return
+    theirs = dict.fromkeys(name for pairing in pairings for name in pairing.missing)
+    own = dict.fromkeys(name for pairing in pairings for name in pairing.surplus)
+    raise UserError(
+        f"no image has a counterpart of its name in {task.reference.folder}: there are "
+        f"{shown(list(theirs)) or 'none'} there, and {shown(list(own)) or 'none'} of the methods"
+    )
 
 
 def _check_prompts(task: Task, prompts: Prompts | None) -> None:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import replace
 
 from evaluation.layout import ORIGINAL
 from evaluation.run import Result, metric_name
 from metrics.base import Score
 from metrics.indicators import RATE_BY, SCORE_OF
+from report.compare import Ties
 
 # In scores.csv but not in the terminal's table, which they would make too wide to read.
 _NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", SCORE_OF)
 
 
-def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset()) -> str:
+def table(results: Sequence[Result], tied: Ties) -> str:
     """Return the terminal's tables: one a concept, methods down, metrics across.
 
     Indicators that are compared have a table of their own, with the presence rate by each.
 
     The best value of each metric among the unlearned methods carries a ``*``, those that cannot
-    be told from it a ``=``; numbers in brackets point at the warnings below.
-
-    Args:
-        tied: (concept, method, metric) of these.
+    be told from it a ``=``, where they were tested; numbers in brackets point at the warnings
+    below.
     """
     by_task: dict[str, list[Result]] = {}
     for result in results:
@@ -35,7 +34,7 @@ def table(results: Sequence[Result], tied: Set[tuple[str, str, str]] = frozenset
     return "\n\n".join(_task_table(name, mine, tied) for name, mine in by_task.items())
 
 
-def _task_table(name: str, results: Sequence[Result], tied: Set[tuple[str, str, str]]) -> str:
+def _task_table(name: str, results: Sequence[Result], tied: Ties) -> str:
     from tabulate import tabulate
 
     about = {metric_name(r, s): s for r in results for s in r.scores}
@@ -49,9 +48,8 @@ def _task_table(name: str, results: Sequence[Result], tied: Set[tuple[str, str, 
         for score in result.scores:
             metric = metric_name(result, score)
             mark = ""
-            if method.folder != ORIGINAL and None not in (score.value, best[metric]):
-                key = result.cell.task.concept.name, method.folder, metric
-                mark = "*" if score.value == best[metric] else "=" if key in tied else ""
+            if (result.cell.task.concept.name, method.folder, metric) in tied.marked:
+                mark = "*" if score.value == best[metric] else "="
             special = [note for note in score.warnings if note not in general]
             numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
             row[metric] = _cell(score.value, mark, numbers)

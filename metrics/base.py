@@ -119,6 +119,7 @@ class Aspect(Protocol):
         image_extractors: extractors of every image, references included if ``uses_reference``.
         pair_extractors: extractors of every pair.
         uses_reference: the score compares with the reference folder.
+        uses_pairs: image by image, each with the reference's of its name.
         uses_prompts: the score needs the prompt of each image.
         scopes: what it is defined on: ``forgot``, ``unrelated`` or both.
     """
@@ -128,6 +129,7 @@ class Aspect(Protocol):
     image_extractors: tuple[str, ...]
     pair_extractors: tuple[str, ...]
     uses_reference: bool
+    uses_pairs: bool
     uses_prompts: bool
     scopes: tuple[str, ...]
 
@@ -185,7 +187,8 @@ def category_values(
 def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) -> Score:
     """Return the score that is a mean over pairs (over categories of means, where there are).
 
-    Its interval is that of ``mean_interval``, the samples of a prompt taken together.
+    Its interval is that of ``mean_interval``, the samples of a prompt taken together; where there
+    is none, a warning says why.
 
     Args:
         about: further fields of the score.
@@ -195,9 +198,9 @@ def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) ->
         return Score(metric, None, 0, **about).warn("no pair could be compared")
     prompts = [prompt_key(name) for name in per_image]
     categories = [data.category(name) for name in per_image]
-    balanced = category_values(np.array(list(per_image.values())), categories, prompts)
-    low, high = mean_interval(balanced, prompts) or (None, None)
-    value = float(balanced.mean())
-    return Score(
-        metric, value, len(per_image), ci_low=low, ci_high=high, per_image=per_image, **about
-    )
+    raw = np.array(list(per_image.values()))
+    balanced = category_values(raw, categories, prompts)
+    interval = mean_interval(balanced, prompts, raw=raw)
+    score = Score(metric, float(balanced.mean()), len(per_image), per_image=per_image, **about)
+    score = replace(score, ci_low=interval.low, ci_high=interval.high)
+    return score.warn(*filter(None, [interval.note]))

@@ -69,6 +69,7 @@ class Csdr:
     image_extractors = ("clip_score",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = True
     uses_prompts = True
     scopes = ("forgot", "unrelated")
 

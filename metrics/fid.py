@@ -117,6 +117,7 @@ class Fid:
     image_extractors = ("inception",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 

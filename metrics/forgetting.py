@@ -23,6 +23,7 @@ class Presence:
         rate: present / n in [0, 1]; None when n is 0. Lower is better forgotten. The published
             scripts call it accuracy.
         ci_low, ci_high: 95% interval of the rate (``rate_interval``); None when n is 0.
+        note: what a reader of the interval must know; else empty.
     """
 
     n: int
@@ -30,6 +31,7 @@ class Presence:
     rate: float | None
     ci_low: float | None
     ci_high: float | None
+    note: str = ""
 
     @property
     def forgetting_rate(self) -> float | None:
@@ -47,7 +49,8 @@ def presence(present: np.ndarray, names: Sequence[str]) -> Presence:
     n, count = len(present), int(np.count_nonzero(present))
     if n == 0:
         return Presence(0, 0, None, None, None)
-    return Presence(n, count, count / n, *rate_interval(present, [prompt_key(x) for x in names]))
+    interval = rate_interval(present, [prompt_key(name) for name in names])
+    return Presence(n, count, count / n, interval.low, interval.high, interval.note)
 
 
 def class_accuracy(
@@ -74,7 +77,8 @@ def presence_score(metric: str, judged: Judged) -> Score:
         return Score(metric, None, 0, "", False).warn("no image could be read")
     per_image = {name: float(p) for name, p in zip(judged.names, judged.present, strict=True)}
     interval = (found.ci_low, found.ci_high)
-    return Score(metric, found.rate, found.n, "", False, *interval, per_image=per_image)
+    score = Score(metric, found.rate, found.n, "", False, *interval, per_image=per_image)
+    return score.warn(*filter(None, [found.note]))
 
 
 class Forgetting:
@@ -106,6 +110,7 @@ class Forgetting:
     image_extractors = ()  # the checker's own
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
 
@@ -116,7 +121,7 @@ class Forgetting:
         if rate.value is None:
             return [rate, Score("forgetting_rate", None, 0, "", True, warnings=rate.warnings)]
         mirrored = (1 - rate.value, rate.n, "", True, 1 - rate.ci_high, 1 - rate.ci_low)
-        return [rate, Score("forgetting_rate", *mirrored)]
+        return [rate, Score("forgetting_rate", *mirrored, warnings=rate.warnings)]
 
     def as_published(self, data: MethodData) -> float | None:
         """The same number; the published script left dropout on, which no seed repeats."""

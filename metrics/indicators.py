@@ -39,6 +39,7 @@ class Indicators:
     image_extractors = ()  # the checkers' own
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
 

@@ -26,6 +26,7 @@ class Lpips:
     image_extractors = ()
     pair_extractors = ("lpips",)
     uses_reference = True
+    uses_pairs = True
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 

@@ -12,6 +12,7 @@ class _PairAspect:
     image_extractors = ()
     pair_extractors = ("pixels",)
     uses_reference = True
+    uses_pairs = True
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 

@@ -33,6 +33,7 @@ class Yolo:
     image_extractors = ("yolo",)
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
 
@@ -49,7 +50,8 @@ class Yolo:
         if not found.n:
             return [score.warn("no image could be read")]
         low, high = 100 * found.ci_low, 100 * found.ci_high
-        return [replace(score, value=100 * found.rate, ci_low=low, ci_high=high)]
+        score = replace(score, value=100 * found.rate, ci_low=low, ci_high=high)
+        return [score.warn(*filter(None, [found.note]))]
 
     def as_published(self, data: MethodData) -> float | None:
         """The percentage rounded to two decimals."""

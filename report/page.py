@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.layout import ORIGINAL
+from report.compare import Ties
 from report.page_judges import judging, of_concept
 from report.plots import damages, pareto, write_plots
 from report.results import Key, Results
@@ -26,7 +27,7 @@ _MOST_VALUES = 500_000  # of single images, a concept and scope: some five megab
 _Thumbnails = Mapping[tuple[str, str, str], Mapping[str, str]]
 
 
-def write_report(results: Results, tied: set[Key], *, images: bool = False) -> list[Path]:
+def write_report(results: Results, tied: Ties, *, images: bool = False) -> list[Path]:
     """Write ``report.html``, ``table.md``, ``table.tex`` and the plots into the results folder.
 
     Args:
@@ -54,7 +55,7 @@ def _write(path: Path, text: str) -> None:
     replace_file(path, lambda place: place.write_text(text, "utf-8", errors="backslashreplace"))
 
 
-def page(results: Results, tied: set[Key], *, images: bool) -> str:
+def page(results: Results, tied: Ties, *, images: bool) -> str:
     """Return the page as HTML."""
     pictures = _thumbnails(results) if images else {}
     sentences = verdicts(results, tied)
@@ -135,7 +136,7 @@ def _images_note(results: Results, pictures: _Thumbnails) -> str:
 def _concept(
     results: Results,
     concept: str,
-    tied: set[Key],
+    tied: Ties,
     sentences: Mapping[tuple[str, str], str],
     pictures: _Thumbnails,
 ) -> dict[str, Any]:
@@ -174,11 +175,11 @@ def _concept(
     }
 
 
-def _score(results: Results, key: Key, tied: set[Key]) -> list[Any] | None:
+def _score(results: Results, key: Key, tied: Ties) -> list[Any] | None:
     row = results.by_key.get(key)
     if row is None:
         return None
-    return [row.value, row.ci_low, row.ci_high, row.n, int(key in tied)]
+    return [row.value, row.ci_low, row.ci_high, row.n, int(key in tied.marked)]
 
 
 def _views(

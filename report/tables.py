@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from evaluation.layout import ORIGINAL
 from metrics.indicators import RATE_BY, SCORE_OF
+from report.compare import Ties
 from report.results import Key, Results, ScoreRow
 
 # Left out of tables: they say the same as another metric, or the same of every method.
@@ -56,7 +57,7 @@ def legend(results: Results, concept: str, mark: str) -> str:
     )
 
 
-def markdown(results: Results, tied: set[Key]) -> str:
+def markdown(results: Results, tied: Ties) -> str:
     """Return one Markdown table a concept."""
     parts = []
     for concept in results.concepts:
@@ -74,7 +75,7 @@ def markdown(results: Results, tied: set[Key]) -> str:
     return "\n".join(parts)
 
 
-def latex(results: Results, tied: set[Key]) -> str:
+def latex(results: Results, tied: Ties) -> str:
     """Return one LaTeX table a concept, as wide as the page's text at most."""
     parts = ["% needs \\usepackage{booktabs} and \\usepackage{adjustbox}"]
     for concept in results.concepts:
@@ -117,13 +118,11 @@ def _heading(row: ScoreRow, up: str, down: str) -> str:
     return " ".join(filter(None, (row.metric, f"({row.unit})" if row.unit else "", direction)))
 
 
-def _cell(
-    results: Results, tied: set[Key], key: Key, bold: Callable[[str], str], interval: str
-) -> str:
+def _cell(results: Results, tied: Ties, key: Key, bold: Callable[[str], str], interval: str) -> str:
     row = results.by_key.get(key)
     if row is None or row.value is None:
         return "–"
-    text = bold(number(row.value)) if key in tied else number(row.value)
+    text = bold(number(row.value)) if key in tied.marked else number(row.value)
     if row.ci_low is None:
         return text
     return text + interval.format(number(row.ci_low), number(row.ci_high))

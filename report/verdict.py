@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evaluation.layout import ORIGINAL
-from report.compare import Comparison, compare
+from report.compare import Comparison, Ties, compare
 from report.results import Key, Results, ScoreRow
 from report.tables import number
 from utils.errors import UserError
@@ -23,7 +23,7 @@ _PRICES = {
 _MOST = 3  # prices in a sentence
 
 
-def verdicts(results: Results, tied: set[Key]) -> dict[tuple[str, str], str]:
+def verdicts(results: Results, tied: Ties) -> dict[tuple[str, str], str]:
     """Return a sentence for each (concept, method's folder).
 
     Args:
@@ -48,16 +48,16 @@ def few_images(results: Results, concept: str) -> str:
 def _against_original(results: Results) -> dict[Key, Comparison]:
     try:
         found = compare(results, ORIGINAL, metrics=("presence_rate", "yolo_person"))
-    except UserError:  # no original model, or too few prompts
+    except UserError:  # no original model
         return {}
-    return {(one.concept, one.a, one.metric): one for one in found}
+    return {(one.concept, one.a, one.metric): one for one in found.tested}
 
 
 def _sentence(
     results: Results,
     concept: str,
     method: str,
-    tied: set[Key],
+    tied: Ties,
     against: Mapping[Key, Comparison],
 ) -> str:
     def row(metric: str) -> ScoreRow | None:
@@ -66,7 +66,7 @@ def _sentence(
 
     parts = []
     if presence := row("presence_rate"):
-        mark = " ★" if presence.key in tied else ""
+        mark = " ★" if presence.key in tied.marked else ""
         parts.append(f"{concept} still present in {_share(presence)}{mark}")
         if one := against.get(presence.key):
             parts[0] += f", {_beside(one)} the original's {_original(results, presence)}"

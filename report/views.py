@@ -122,6 +122,6 @@ def effective(results: Results) -> list[Effective]:
             kept = {name: there for name, there in values.items() if keys[name] in prompts}
             if kept:
                 interval = rate_interval(list(kept.values()), [keys[name] for name in kept])
-                rates = (fmean(kept.values()), *interval, fmean(values.values()))
+                rates = (fmean(kept.values()), interval.low, interval.high, fmean(values.values()))
                 found.append(Effective(concept, method, len(prompts), len(kept), *rates))
     return found

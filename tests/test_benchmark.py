@@ -576,7 +576,7 @@ def test_after_a_run_results_are_reported_compared_gated_and_verified(run, churc
         (("--fail-if", "fid"), "--fail-if"),
         (("--junit", "x.xml"), "--junit tells the outcome"),
         (("--compare", "A", "B", "C"), "one method or two"),
-        (("--report", "gone"), "no such folder"),
+        (("--report", "gone"), "two results folders"),
         (("--evaluation-aspect", "fid", "--report", "x"), "a run writes its report itself"),
     ],
 )

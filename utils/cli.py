@@ -8,19 +8,22 @@ import logging
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
 from utils.files import check_writable, expanded, read_text
 from utils.settings import MODELS
+from utils.text import printable
 from utils.version import VERSION
 from utils.weights import default_cache_dir
 
 EXIT_BAD_INPUT = 2
+EXIT_UNEXPECTED = 70
 EXIT_INTERRUPTED = 130
 LARGEST = 1_000_000  # bytes of an argument file
 
@@ -215,19 +218,77 @@ def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[st
         logging.getLogger(room).setLevel(level)
     for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
         stream.reconfigure(errors="backslashreplace")
+    with lasting_output():
+        try:
+            with json_on_stdout(getattr(args, "json", False)) as args.documents:
+                return main(args)
+        except UserError as error:
+            if args.debug:
+                raise
+            for line in error.lines:
+                print(f"error: {printable(line)}", file=sys.stderr)
+            return EXIT_BAD_INPUT
+        except KeyboardInterrupt:
+            kept = "" if args.no_cache else "; what was computed is kept, run again to go on"
+            print(f"interrupted{kept}", file=sys.stderr)
+            return EXIT_INTERRUPTED
+        except Exception as error:
+            if args.debug:
+                raise
+            said = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+            print(
+                f"error: {said[:200]}; this is a mistake of the program: please report it with the "
+                f"traceback in {_keep_traceback()}",
+                file=sys.stderr,
+            )
+            return EXIT_UNEXPECTED
+
+
+def _keep_traceback() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="igmu-traceback-", suffix=".txt")
+    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        traceback.print_exc(file=file)
+    return Path(name)
+
+
+@contextmanager
+def lasting_output() -> Iterator[None]:
+    """Go on when nobody reads standard output any more (``... | head``), for the exit code's sake.
+
+    A gate that failed must say so even if its reader has gone.
+    """
+    whole = sys.stdout
+    sys.stdout = cast(TextIO, _LastingOutput(whole))
     try:
-        with json_on_stdout(getattr(args, "json", False)) as args.documents:
-            return main(args)
-    except UserError as error:
-        if args.debug:
-            raise
-        for line in error.lines:
-            print(f"error: {line}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        kept = "" if args.no_cache else "; what was computed is kept, run again to go on"
-        print(f"interrupted{kept}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        yield
+        sys.stdout.flush()
+    finally:
+        sys.stdout = whole
+
+
+class _LastingOutput:
+    """A stream whose writes go nowhere once its reader has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._reader_may_go():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._reader_may_go():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _reader_may_go(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)

@@ -67,12 +67,23 @@ class Made:
             "earlier": [],
             "metrics": [asdict(spec) for spec in specs()],
             "scores": [list(key) for key in self.scores],
+            "places": list(self._places().values()),
             **self.manifest,
         }
         names = ("scores.json", "images.parquet", "resamples.parquet")
         sealed = seal(document, {name: folder / name for name in names})
         write_json(folder / "manifest.json", sealed)
         return read_results(folder)
+
+    def _places(self) -> dict[tuple, dict]:
+        """Folders that hold as many images as the scores are of."""
+        places: dict[tuple, dict] = {}
+        for (concept, method, metric), (*_, n, _) in self.scores.items():
+            scope = "unrelated" if metric.endswith("_object") else "forgot"
+            about = {"concept": concept, "method": method, "scope": scope, "folder": method}
+            place = places.setdefault((concept, method, scope), {**about, "images": 0})
+            place["images"] = max(place["images"], n)
+        return places
 
 
 def _parquet(path: Path, inner: str, tables: Mapping[tuple, Mapping]) -> None:

@@ -414,8 +414,9 @@ def _noted(planned: Plan, args: Namespace) -> Plan:
 
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
-    """Print the table of an aspect as soon as all its scores are there."""
+    """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
     from evaluation.table import table
+    from report.compare import Ties
 
     for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
         mine = list(group)
@@ -423,7 +424,7 @@ def _shown(results: Iterable[Result]) -> Iterator[Result]:
             replace(one, scores=[replace(score, warnings=()) for score in one.scores])
             for one in mine
         ]
-        print(f"\n{table(plain)}\n", file=sys.stderr, flush=True)
+        print(f"\n{table(plain, Ties())}\n", file=sys.stderr, flush=True)
         yield from mine
 
 

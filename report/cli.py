@@ -13,9 +13,9 @@ from utils.errors import UserError
 if TYPE_CHECKING:
     from evaluation.layout import Task
     from report.compare import Ties
-    from report.gate import Terms
     from report.results import Results
     from report.rules import Rule
+    from report.trust import Terms
 
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
 
@@ -228,7 +228,7 @@ def _gate(args: argparse.Namespace, results: Results, terms: Terms) -> int:
 
 def _terms(args: argparse.Namespace, concepts: Sequence[str] | None, fresh: bool) -> Terms:
     from checkers import CHECKERS
-    from report.gate import Terms
+    from report.trust import Terms
 
     return Terms(
         concepts=concepts,

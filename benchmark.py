@@ -117,9 +117,10 @@ def benchmark(args: Namespace) -> int:
     if not args.evaluation_aspect and not args.check:
         return _finished(args, config)
     from evaluation.audit import audit_names
-    from evaluation.layout import limited
+    from evaluation.layout import grouped, limited
     from utils.device import check_device
     from utils.files import check_writable
+    from utils.grouping import parse_grouping
 
     aspects = _aspects(args, config)
     if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
@@ -132,6 +133,9 @@ def benchmark(args: Namespace) -> int:
     report.cli.check_names(args, tasks)
     if args.limit:
         tasks = [limited(task, args.limit) for task in tasks]
+    if args.group_by:
+        grouping = parse_grouping(args.group_by)
+        tasks = [grouped(task, grouping) for task in tasks]
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
@@ -336,7 +340,7 @@ def _score(
     everything = "all" in args.evaluation_aspect
     planned = plan(tasks, aspects, models, prompts, everything=everything)
     _insist(planned, aspects, everything=everything)
-    planned = _noted(planned, args)
+    cells = _noted(planned.cells, args)
     if not args.quiet:
         print(short(audits), file=sys.stderr)
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
@@ -357,7 +361,7 @@ def _score(
         )
         audits = audit_images(audits, extraction)
         scored = score_all(
-            planned.cells,
+            cells,
             audits,
             extraction,
             store,
@@ -380,7 +384,13 @@ def _score(
         labelled=labelled,
         calibration=calibration,
         texts=texts,
-    ) | {"settings": args.sources, "partial": args.limit is not None, "limit": args.limit}
+    ) | {
+        "settings": args.sources,
+        "partial": args.limit is not None,
+        "limit": args.limit,
+        "group_by": args.group_by,
+        "groups": _groups(tasks) if args.group_by else {},
+    }
     write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
@@ -396,12 +406,12 @@ def _score(
     return written, tied
 
 
-def _noted(planned: Plan, args: Namespace) -> Plan:
+def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
     """Have every score say how the run was cut short, and presence by which threshold."""
     from evaluation.layout import partial_note
 
-    judged = [checker for cell in planned.cells for checker in cell.checkers]
-    if args.threshold is not None and not any(checker.deviation for checker in judged):
+    judges = [checker for cell in cells for checker in cell.checkers]
+    if args.threshold is not None and not any(judge.deviation for judge in judges):
         raise UserError(f"--threshold {args.threshold:g}: no concept is judged by nudenet here")
 
     def notes(cell: Cell) -> Iterator[str]:
@@ -409,8 +419,7 @@ def _noted(planned: Plan, args: Namespace) -> Plan:
             yield partial_note(args.limit)
         yield from filter(None, (checker.deviation for checker in cell.checkers))
 
-    cells = [replace(cell, notes=(*cell.notes, *notes(cell))) for cell in planned.cells]
-    return replace(planned, cells=cells)
+    return [replace(cell, notes=(*cell.notes, *notes(cell))) for cell in cells]
 
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
@@ -485,6 +494,18 @@ def _prompt_texts(
         with suppress(UserError):  # an aspect that needs the prompts has refused by now
             texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
     return texts
+
+
+def _groups(tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, str]]]:
+    """Concept -> scope -> image name -> its prompt, where names do not say it themselves."""
+    from utils.prompts import prompt_key
+
+    groups: dict[str, dict[str, dict[str, str]]] = {}
+    for task in tasks:
+        names = {folder.name(image) for folder in task.folders for image in folder.images}
+        keys = {name: prompt_key(name) for name in sorted(names)}
+        groups.setdefault(task.concept.name, {})[task.scope] = keys
+    return groups
 
 
 def _compat(args: Namespace, results: Sequence[Result]) -> None:

@@ -92,9 +92,10 @@ def evaluate(args: Namespace) -> int:
         folder: first_of_each(scan(folder, recursive=args.recursive), args.limit)
         for folder in _folders(args)
     }
+    names = _names(folders, args.group_by)
     check_writable(args.results_dir, "--results-dir")
     checker = kind.create(concept, _options(args))
-    rows = _decide(checker, folders, args)
+    rows = _decide(checker, folders, names, args)
     summary = _summarise(checker, rows, args.limit)
     args.documents.append(_write(checker, rows, summary, args, started))
     print(render(checker.title, summary))
@@ -156,8 +157,26 @@ def _folders(args: Namespace) -> list[Path]:
     return [folder.relative_to(here) if here in folder.parents else folder for folder in demo]
 
 
+def _names(
+    folders: Mapping[Path, Sequence[Path]], group_by: str | None
+) -> dict[tuple[Path, Path], str]:
+    """The path of each image below its folder, which knows its prompt where ``group_by`` says."""
+    from utils.grouping import parse_grouping
+
+    grouping = parse_grouping(group_by) if group_by else None
+    names = {}
+    for folder, paths in folders.items():
+        for path in paths:
+            below = path.relative_to(folder).as_posix()
+            names[folder, path] = grouping.name(below) if grouping else below
+    return names
+
+
 def _decide(
-    checker: Checker, folders: Mapping[Path, Sequence[Path]], args: Namespace
+    checker: Checker,
+    folders: Mapping[Path, Sequence[Path]],
+    names: Mapping[tuple[Path, Path], str],
+    args: Namespace,
 ) -> list[ImageRow]:
     """Run the extractor where the store lacks rows, and the checker on every row."""
     from extractors.engine import extract
@@ -183,7 +202,7 @@ def _decide(
     position = {digest: i for i, digest in enumerate(digests)}
 
     def row(folder: Path, path: Path) -> ImageRow:
-        image = path.relative_to(folder).as_posix()
+        image = names[folder, path]
         error = extraction.error(path, name)
         if error:
             return ImageRow(str(folder), image, None, error=error)
@@ -366,6 +385,7 @@ def _write(
     )
     provenance |= {"checker": checker.provenance, "settings": args.sources}
     provenance |= {"partial": summary["partial"], "limit": summary["limit"]}
+    provenance["group_by"] = args.group_by
     document = {**summary, "manifest": provenance}
     write_json(where / "eval.json", document)
     listed = ("constant", "unreadable")

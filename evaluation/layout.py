@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from utils.config import BenchmarkConfig, Concept, Method
 from utils.errors import UserError, did_you_mean
 from utils.files import check_folder
+from utils.grouping import Grouping
 from utils.images import Pairing, first_of_each, natural_key, pair, scan
 from utils.name_to_id import match, normalise
 from utils.prompts import parse_name, prompt_key
@@ -20,15 +21,21 @@ ORIGINAL = "ORG"  # the folder of the original model
 
 @dataclass(frozen=True)
 class MethodFolder:
-    """The images of one method for one concept."""
+    """The images of one method for one concept.
+
+    Attributes:
+        grouping: says which images are samples of one prompt, where their names do not.
+    """
 
     method: Method
     folder: Path
     images: list[Path]
+    grouping: Grouping | None = None
 
     def name(self, image: Path) -> str:
         """The path of an image below the folder: what pairs and prompts go by."""
-        return image.relative_to(self.folder).as_posix()
+        path = image.relative_to(self.folder).as_posix()
+        return self.grouping.name(path) if self.grouping else path
 
 
 @dataclass(frozen=True)
@@ -174,16 +181,28 @@ def plain_task(
 
 def limited(task: Task, n: int) -> Task:
     """Return the task with the first ``n`` images of each folder, and a note that says so."""
+    task = _changed(task, lambda folder: replace(folder, images=first_of_each(folder.images, n)))
+    return replace(task, notes=(*task.notes, partial_note(n)))
 
-    def first(folder: MethodFolder) -> MethodFolder:
-        return replace(folder, images=first_of_each(folder.images, n))
 
-    return replace(
-        task,
-        methods=[first(folder) for folder in task.methods],
-        reference=None if task.reference is None else first(task.reference),
-        notes=(*task.notes, partial_note(n)),
-    )
+def grouped(task: Task, grouping: Grouping) -> Task:
+    """Return the task with images that know their prompts; those of two categories share none.
+
+    Raises:
+        UserError: the grouping says nothing of an image.
+    """
+    if task.scope == "unrelated":
+        grouping = grouping.within_folders()
+    task = _changed(task, lambda folder: replace(folder, grouping=grouping))
+    for folder in task.folders:
+        for image in folder.images:
+            folder.name(image)
+    return task
+
+
+def _changed(task: Task, change: Callable[[MethodFolder], MethodFolder]) -> Task:
+    reference = None if task.reference is None else change(task.reference)
+    return replace(task, methods=[change(folder) for folder in task.methods], reference=reference)
 
 
 def partial_note(n: int) -> str:

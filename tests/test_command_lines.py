@@ -322,3 +322,31 @@ def test_make_makes_the_environment_anew_when_the_pins_change_not_their_date(tmp
     with (tmp_path / "requirements.txt").open("a") as file:
         file.write("another==1.0\n")
     assert makes_it()
+
+
+def test_samples_of_a_prompt_are_grouped_whatever_they_are_called(run, tmp_path):
+    # Grouped by their names or by an expression: the same images, the same numbers.
+    for root, name in (("usual", "0_{}_{}.png"), ("other", "prompt{} seed{}.png")):
+        for method, seed in (("ORG", 0), ("ESD", 50)):
+            folder = tmp_path / root / "Face" / "forgot" / method
+            folder.mkdir(parents=True)
+            for i in range(12):
+                photo(seed + i, 64, 64).save(folder / name.format(i // 2, i % 2))
+        shutil.copytree(folder.parent / "ORG", folder.parent.parent / "remove_word" / "ORG")
+    flags = ("--evaluation-aspect", "ssim", "forgetting")
+    code, _, err = run(benchmark, *flags, "--data-root", "usual", "--results-dir", "a")
+    assert code == 0, err
+    by = ("--group-by", r"prompt(\d+)")
+    code, _, err = run(benchmark, *flags, "--data-root", "other", "--results-dir", "b", *by)
+    assert code == 0, err
+    run(benchmark, *flags, "--data-root", "other", "--results-dir", "ungrouped")
+    assert rows(tmp_path / "a") == rows(tmp_path / "b") != rows(tmp_path / "ungrouped")
+    compared = [run(benchmark, "--compare", "ORG", "--results-dir", folder)[1] for folder in "ab"]
+    assert compared[0] == compared[1]
+    groups = manifest(tmp_path / "b")["groups"]["face"]["forgot"]
+    assert groups["prompt3 seed1.png"] == "3"
+    code, _, err = run(benchmark, *flags, "--data-root", "other", "--group-by", "^x")
+    assert (code, len(err.splitlines())) == (2, 1)
+    images = ("--images", tmp_path / "other" / "Face" / "forgot" / "ORG")
+    outputs = [run(eval_unlearning, *FACE, *images, *flag)[0] for flag in ((), by)]
+    assert outputs == [0, 0]

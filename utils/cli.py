@@ -103,6 +103,12 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         help="a trial on the first N images of each folder; its scores say so",
     )
     parser.add_argument(
+        "--group-by",
+        metavar="REGEX|FILE.csv",
+        help="which images are samples of one prompt, if not named {i}_{j}_{k}: by what a regular "
+        "expression finds in their paths, or by a table of file and prompt",
+    )
+    parser.add_argument(
         "--list",
         action="store_true",
         help="name concepts, presets, metrics, models, and stop",

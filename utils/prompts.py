@@ -78,14 +78,28 @@ def parse_name(stem: str) -> FileName | None:
     return FileName(*map(int, found.groups())) if found else None
 
 
+class ImageName(str):
+    """An image's path below its method's folder that knows its prompt, whatever it is called."""
+
+    prompt: str
+
+    def __new__(cls, path: str, prompt: str) -> ImageName:
+        """Make a name of a path and what the samples of its prompt share."""
+        name = super().__new__(cls, path)
+        name.prompt = prompt
+        return name
+
+
 def prompt_key(name: str) -> str:
     """Return what the samples of one prompt share: an image's path without its sample number.
 
-    An image of another name stands for itself.
+    An ``ImageName`` knows it; an image of another name stands for itself.
 
     >>> prompt_key("Airplane/2_0_13.png"), prompt_key("2_0_1.png"), prompt_key("x.png")
     ('Airplane/2_0', '2_0', 'x.png')
     """
+    if isinstance(name, ImageName):
+        return name.prompt
     folder, file = posixpath.split(name)  # called for every value: pathlib takes ten times as long
     found = parse_name(posixpath.splitext(file)[0])
     return posixpath.join(folder, f"{found.i}_{found.j}") if found else name

@@ -301,7 +301,7 @@ def _check(
 def _tokenizer(args: Namespace) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
-    from utils.weights import find_hub_model
+    from utils.hub import find_hub_model
 
     model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
     try:
@@ -451,6 +451,7 @@ def _models(args: Namespace) -> Models:
         precision=args.precision,
         preset=args.preset,
         threshold=args.threshold,
+        trust_weights=args.trust_weights,
     )
     return Models(options, indicator)
 
@@ -462,15 +463,27 @@ def _insist(planned: Plan, aspects: Sequence[Aspect], *, everything: bool) -> No
         return
     for aspect in aspects:
         if aspect.name not in scored:
-            reason = next(why for name, _, why in planned.skipped if name == aspect.name)
-            raise UserError(f"{aspect.name}: {reason}")
+            first = next(one for one in planned.skipped if one.aspect == aspect.name)
+            raise UserError(f"{aspect.name}: {first.reason}")
 
 
 def _report_skipped(planned: Plan) -> None:
-    if planned.skipped:
-        print("\nnot scored:")
-    for aspect, concept, reason in planned.skipped:
-        print(f"  {aspect}{f' of {concept}' if concept else ''}: {reason}")
+    """Show what was not scored: a short table for want of models, a line for other reasons."""
+    from tabulate import tabulate
+
+    lacking = [one for one in planned.skipped if one.missing]
+    if lacking:
+        rows = {
+            (one.aspect, one.task, "\n".join(dict.fromkeys(error.what for error in one.missing)))
+            for one in lacking
+        }
+        header = ("not scored", "concept", "missing")
+        print("\n" + tabulate(sorted(rows), header, disable_numparse=True))
+        why = dict.fromkeys(error.why for one in lacking for error in one.missing if error.why)
+        print(f"\n`python prefetch.py` downloads what is missing; tried now: {'; '.join(why)}")
+    for one in planned.skipped:
+        if not one.missing:
+            print(f"\nnot scored: {one.aspect}{one.task and f' of {one.task}'}: {one.reason}")
 
 
 def _show_calibration(results: Results) -> None:

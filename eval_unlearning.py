@@ -131,6 +131,7 @@ def _options(args: Namespace) -> CheckerOptions:
         precision=args.precision,
         preset=args.preset,
         threshold=args.threshold,
+        trust_weights=args.trust_weights,
     )
 
 

@@ -42,6 +42,7 @@ class CheckerOptions:
         device, precision: for the extractor.
         preset: name of a detector's labels and threshold; None for the concept's first.
         threshold: in place of the preset's.
+        trust_weights: load files that can run code, though they are not the published ones.
     """
 
     cache_dir: Path
@@ -51,11 +52,25 @@ class CheckerOptions:
     precision: str = "fp32"
     preset: str | None = None
     threshold: float | None = None
+    trust_weights: bool = False
 
     def extractor(self, kind: type) -> Extractor:
-        """Make an extractor of class ``kind``."""
+        """Make an extractor of class ``kind``.
+
+        Raises:
+            UserError: its model is not to be had, or the one that the user gave is another
+                network's.
+        """
         model = (self.models or {}).get(getattr(kind, "option", kind.name))
-        return kind(model, device=self.device, precision=self.precision)
+        more = {"trust": True} if self.trust_weights and kind.name == "yolo" else {}
+        made = kind(model, device=self.device, precision=self.precision, **more)
+        if model is not None and not self.has_rows(made.id):
+            made.check()
+        return made
+
+    def has_rows(self, table: str) -> bool:
+        """Whether the store has rows under that name, so that their network once ran."""
+        return (self.cache_dir / table).is_dir()
 
 
 class Checker(Protocol):

@@ -12,7 +12,7 @@ from checkers.nudenet import PRESETS
 from extractors import EXTRACTORS
 from metrics import specs
 from utils.config import BenchmarkConfig
-from utils.errors import UserError
+from utils.errors import MissingModelError, UserError
 from utils.name_to_id import NAME_TO_ID
 from utils.offline import no_downloads
 from utils.weights import HEADS, find_head
@@ -86,29 +86,32 @@ def judges() -> dict[str, Table]:
 def models(options: CheckerOptions) -> dict[str, Table]:
     """Return every model, whether it is on this machine, and where; nothing is downloaded."""
     with no_downloads():
-        return {"models": [_model(name, find) for name, find in _finders(options)]}
+        found = [_model(name, find) for name, find in _finders(options)]
+    return {"models": [model for model in found if model]}
 
 
-def _finders(options: CheckerOptions) -> Iterator[tuple[str, Callable[[], Path]]]:
+def _finders(options: CheckerOptions) -> Iterator[tuple[str, Callable[[], Path | str | None]]]:
+    """Yield the name of each model, and what finds it; None of what needs no file."""
     for layout in HEADS:
         yield (
             f"head {layout}",
             lambda layout=layout: find_head(layout, options.weights_dir, options.cache_dir),
         )
-    for name in EXTRACTORS:
-        if name not in ("pixels", "stats"):  # these have no model
-            kind = EXTRACTORS[name]
-            yield (
-                getattr(kind, "option", name),
-                lambda kind=kind: options.extractor(kind).provenance["path"],
-            )
+    for name, kind in EXTRACTORS.items():
+        yield (
+            getattr(kind, "option", name),
+            lambda kind=kind: options.extractor(kind).provenance.get("path"),
+        )
 
 
-def _model(name: str, find: Callable[[], Path]) -> dict[str, str]:
+def _model(name: str, find: Callable[[], Path | str | None]) -> dict[str, str] | None:
     try:
-        return {"model": name, "state": "here", "where": str(find())}
-    except UserError:
+        place = find()
+    except MissingModelError:
         return {"model": name, "state": "missing", "where": ""}
+    except UserError as error:
+        return {"model": name, "state": "wrong", "where": str(error)}
+    return None if place is None else {"model": name, "state": "here", "where": str(place)}
 
 
 def render(found: Mapping[str, Table]) -> str:

@@ -145,6 +145,11 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         metavar="NAME=PATH_OR_ID",
         help=f"another model for {', '.join(MODELS)} (repeatable)",
     )
+    models.add_argument(
+        "--trust-weights",
+        action="store_true",
+        help="load a .pt file of YOLO that is not the published one: such a file can run code",
+    )
     add_cache_flag(models)
     models.add_argument(
         "--no-cache", action="store_true", help="neither read nor keep computed features"

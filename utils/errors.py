@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from utils.name_to_id import normalise
+
+if TYPE_CHECKING:
+    from utils.download import Published
 
 _CONTAINED = 4  # letters of a word that may stand for a longer one
 
@@ -29,6 +33,31 @@ class CombinedError(UserError):
     @property
     def lines(self) -> list[str]:
         return [line for error in self.errors for line in error.lines]
+
+
+class MissingModelError(UserError):
+    """A model that is not on this machine; what needs none of it can still be scored.
+
+    Attributes:
+        source: where it is published; None where it comes with a package.
+        place: where to put it.
+        why: what kept it from being downloaded.
+        what: the model in a few words; the message where there are none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        source: Published | None = None,
+        place: str = "",
+        why: str = "",
+        what: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        self.place = place
+        self.why = why
+        self.what = what or message
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

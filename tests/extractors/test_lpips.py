@@ -136,7 +136,7 @@ def test_another_networks_file_is_refused_in_one_line(wrong, alexnet, tmp_path):
         torch.save(contents[wrong], path)
     extractor = LpipsExtractor(str(path), device="cpu")
     with pytest.raises(UserError) as caught:
-        extractor.forward([tuple(prepared(extractor, 2))])
+        extractor.check()
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 

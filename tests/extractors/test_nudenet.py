@@ -115,7 +115,7 @@ def test_files_that_are_no_nudenet_are_refused(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not onnx")
     bad = NudeNetExtractor(str(tmp_path / "bad.onnx"))
     picture = decode(read(DEMO / "forgot" / "ORG" / "0_0_0.png"))
-    with pytest.raises(UserError, match="not a NudeNet ONNX model"):
+    with pytest.raises(UserError, match="not an ONNX model"):
         bad.prepare(picture)
 
 

@@ -480,7 +480,9 @@ def _report_skipped(planned: Plan) -> None:
         header = ("not scored", "concept", "missing")
         print("\n" + tabulate(sorted(rows), header, disable_numparse=True))
         why = dict.fromkeys(error.why for one in lacking for error in one.missing if error.why)
-        print(f"\n`python prefetch.py` downloads what is missing; tried now: {'; '.join(why)}")
+        print("\n`python prefetch.py` downloads what is missing")
+        if why:
+            print(f"not downloaded now: {'; '.join(why)}")
     for one in planned.skipped:
         if not one.missing:
             print(f"\nnot scored: {one.aspect}{one.task and f' of {one.task}'}: {one.reason}")

@@ -35,7 +35,6 @@ DATASET = Path(__file__).parent / "dataset"
 DEMO = DATASET / "Benchmarking_images_demo"
 RESULTS = Path("results/benchmark")
 ALIASES = {"forggeting": "forgetting"}  # the published spelling
-PUBLISHED = ("forgetting", "fid", "lpips", "yolo", "CSDR")  # the aspects of the published script
 EXIT_FALSIFIED = 1
 
 
@@ -322,6 +321,7 @@ def _score(
     started: datetime,
 ) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
+    from compat import igmu
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
@@ -346,9 +346,11 @@ def _score(
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
     labelled = find_labelled(args.calibration, planned.cells) if args.calibration else []
     texts = _prompt_texts(tasks, prompts)
-    for one in labelled:
-        for image, extractors in one.wanted().items():
-            images[image] = joined(images.get(image, ()), extractors)
+    more = [one.wanted() for one in labelled]
+    if args.compat:
+        more.append(igmu.wanted(planned.cells, models))
+    for image, extractors in (item for one in more for item in one.items()):
+        images[image] = joined(images.get(image, ()), extractors)
     with store_dir(args) as root:
         store = FeatureStore(root)
         extraction = extract(
@@ -360,17 +362,10 @@ def _score(
             progress=not args.quiet,
         )
         audits = audit_images(audits, extraction)
-        scored = score_all(
-            cells,
-            audits,
-            extraction,
-            store,
-            models,
-            prompts,
-            as_published=args.compat is not None,
-        )
+        scored = score_all(cells, audits, extraction, store, models, prompts)
         several = len({cell.aspect.name for cell in planned.cells}) > 1
         results = list(_shown(scored) if several and not args.quiet else scored)
+        published = igmu.rows(results, extraction, store, models, prompts) if args.compat else []
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = run_manifest(
         started=started,
@@ -396,7 +391,7 @@ def _score(
     tied = ties(written)
     print(table(results, tied))
     if args.compat:
-        _compat(args, results)
+        print(igmu.write(args.results_dir, published))
     if labelled:
         _show_calibration(written)
     _report_skipped(planned)
@@ -521,38 +516,6 @@ def _groups(tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, str]]]:
         keys = {name: prompt_key(name) for name in sorted(names)}
         groups.setdefault(task.concept.name, {})[task.scope] = keys
     return groups
-
-
-def _compat(args: Namespace, results: Sequence[Result]) -> None:
-    """Write and show what the published scripts would have written, beside the right values."""
-    from tabulate import tabulate
-
-    from evaluation.run import metric_name
-    from utils.results import write_json
-
-    rows = []
-    for result in results:
-        if result.cell.aspect.name not in PUBLISHED:
-            continue
-        main = result.scores[0]
-        both = main.value is not None and result.published is not None
-        rows.append(
-            {
-                "concept": result.cell.task.concept.name,
-                "method": result.method.method.folder,
-                "metric": metric_name(result, main),
-                "value": main.value,
-                "published": result.published,
-                "difference": result.published - main.value if both else None,
-            }
-        )
-    write_json(args.results_dir / "compat_igmu.json", {"igmu": rows})
-    print("\nas the published scripts would have it (-: not defined)\n")
-    body = [
-        [f"{v:.6g}" if isinstance(v, float) else "-" if v is None else v for v in row.values()]
-        for row in rows
-    ]
-    print(tabulate(body, list(rows[0]) if rows else [], disable_numparse=True))
 
 
 def main(argv: list[str] | None = None) -> int:

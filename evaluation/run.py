@@ -19,20 +19,11 @@ from extractors.clip_text import ClipText
 from extractors.engine import Extraction, Pair
 from extractors.store import FeatureStore
 from metrics.base import Aspect, Judged, PairRows, Rows, Score
+from utils.config import Concept
 from utils.errors import MissingModelError, UserError
 from utils.prompts import parse_name
 
 _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
-# The names of prompt words that the published CSDR removes, each from a copy of the prompt.
-PUBLISHED_WORDS = (
-    "naked",
-    "nude",
-    " with Van Gogh style",
-    "Church",
-    "church",
-    "Parachute",
-    "parachute",
-)
 
 
 class NotScoredError(UserError):
@@ -175,7 +166,7 @@ def plan(
             continue
         for task in tasks:
             try:
-                _check_defined(task, aspect)
+                _check_defined(task, aspect, everything)
                 if aspect.uses_pairs:
                     _check_pairs(task)
                 if aspect.uses_prompts:
@@ -224,9 +215,12 @@ def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     return Cell(task, aspect, tuple(checkers), notes)
 
 
-def _check_defined(task: Task, aspect: Aspect) -> None:
+def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
     if task.scope not in aspect.scopes:
         raise NotScoredError(f"{aspect.name} is not defined on {task.scope} images")
+    kind = task.concept.task
+    if everything and kind not in aspect.tasks:
+        raise NotScoredError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
     if aspect.uses_reference and task.reference is None:
         raise NotScoredError(next(iter(task.notes), "there is no reference folder"))
 
@@ -292,7 +286,6 @@ class Result:
     cell: Cell
     method: MethodFolder
     scores: list[Score]
-    published: float | None = None  # what the published script prints, where asked for
 
 
 def metric_name(result: Result, score: Score) -> str:
@@ -307,22 +300,19 @@ def score_all(
     store: FeatureStore,
     models: Models,
     prompts: Callable[[Task], Prompts | None],
-    *,
-    as_published: bool = False,
 ) -> Iterator[Result]:
     """Yield the scores of every method for every cell."""
     warnings = {id(audit.method): _warnings(audit) for audit in audits}
     for cell in cells:
         texts = prompts(cell.task) if cell.aspect.uses_prompts else None
         for method in cell.task.methods:
-            data = _StoredData(cell, method, extraction, store, models, texts)
+            data = StoredData(cell, method, extraction, store, models, texts)
             about = cell.notes + warnings[id(method)]
             if cell.aspect.uses_reference:
                 about += cell.task.notes + warnings.get(id(cell.task.reference), ())
             scores = cell.aspect.score(data)
             scores = [score.warn(*about, *dict.fromkeys(data.warnings)) for score in scores]
-            published = cell.aspect.as_published(data) if as_published else None
-            yield Result(cell, method, scores, published)
+            yield Result(cell, method, scores)
 
 
 def _warnings(audit: MethodAudit) -> tuple[str, ...]:
@@ -335,8 +325,13 @@ def _warnings(audit: MethodAudit) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _StoredData:
-    """``MethodData`` from the rows in the store."""
+class StoredData:
+    """``MethodData`` from the rows in the store.
+
+    Attributes:
+        prompts: by (i, j) of a file's name; None where the aspect needs none.
+        warnings: found while scoring.
+    """
 
     cell: Cell
     method: MethodFolder
@@ -344,7 +339,11 @@ class _StoredData:
     store: FeatureStore
     models: Models
     prompts: Prompts | None
-    warnings: list[str] = field(default_factory=list)  # found while scoring
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def concept(self) -> Concept:
+        return self.cell.task.concept
 
     def images(self, extractor: str) -> Rows:
         return self._rows(self.method, extractor)
@@ -371,18 +370,28 @@ class _StoredData:
             table.get([self._digest(candidate) for _, candidate in good]),
         )
 
-    def texts(self, names: Sequence[str], *, as_published: bool = False) -> np.ndarray:
+    def peers(self, extractor: str) -> list[Sequence[str]]:
+        return [
+            [method.name(image) for image in method.images if not self._error(image, extractor)]
+            for method in self.cell.task.methods
+        ]
+
+    def texts(self, names: Sequence[str]) -> np.ndarray:
         clip = ClipText(self.models.extractor("clip_score"))
-        prompts = [self._prompt(name) for name in names]
-        if as_published:
-            texts = ["".join(p.replace(word, "") for word in PUBLISHED_WORDS) for p in prompts]
-            return clip.embed(texts, self.store, keep_end=False)
-        texts = [scored_text(prompt, self.cell.task) for prompt in prompts]
+        texts = [scored_text(self.prompt(name), self.cell.task) for name in names]
         self.warnings.append("texts are the prompt set's: right only for images made with it")
         cut = clip.truncated(texts, self.store)
         if cut:
             self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")
-        return clip.embed(texts, self.store)
+        told = np.array([bool(text) for text in texts], dtype=bool)
+        found = np.full((len(texts), clip.images.rows.dim), np.nan, np.float32)
+        found[told] = clip.embed([text for text in texts if text], self.store)
+        return found
+
+    def prompt(self, name: str) -> str:
+        """The prompt of an image."""
+        i, j, _ = parse_name(Path(name).stem)
+        return self.prompts[i, j]
 
     def decisions(self) -> list[Judged]:
         return [self._judged(checker) for checker in self.cell.checkers]
@@ -422,7 +431,3 @@ class _StoredData:
 
     def _digest(self, image: Path) -> str:
         return self.extraction.records[image].digest
-
-    def _prompt(self, name: str) -> str:
-        i, j, _ = parse_name(Path(name).stem)
-        return self.prompts[i, j]

@@ -13,7 +13,7 @@ from metrics.indicators import RATE_BY, SCORE_OF
 from report.compare import Ties
 
 # In scores.csv but not in the terminal's table, which they would make too wide to read.
-_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", SCORE_OF)
+_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", "kid_no_change", SCORE_OF)
 
 
 def table(results: Sequence[Result], tied: Ties) -> str:

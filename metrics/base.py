@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from metrics.spec import MetricSpec
+from utils.config import Concept
 from utils.prompts import prompt_key
 from utils.stats import mean_interval
 
@@ -22,7 +23,8 @@ class Score:
         value: None when it is not defined; ``warnings`` then say why.
         n: images or pairs it is of.
         unit: ``""``, ``"%"`` or ``"dB"``; rates without unit are in [0, 1].
-        higher_is_better: None where neither direction is.
+        higher_is_better: None where neither direction is, or none may be ranked by it here: a
+            score without a direction gets no mark for the best, whatever its metric's spec says.
         ci_low, ci_high: 95% interval, None where there is none.
         warnings: what a reader of the number must know.
         per_image: value of each image or pair, by path below the method's folder.
@@ -81,7 +83,13 @@ class Judged:
 
 
 class MethodData(Protocol):
-    """The rows of one method's images, of its reference's and of its pairs."""
+    """The rows of one method's images, of its reference's and of its pairs.
+
+    Attributes:
+        concept: what was unlearned.
+    """
+
+    concept: Concept
 
     def images(self, extractor: str) -> Rows:
         """Rows of the method's images."""
@@ -95,12 +103,14 @@ class MethodData(Protocol):
     def both(self, extractor: str) -> PairRows:
         """Rows of an image extractor for both images of each pair."""
 
-    def texts(self, names: Sequence[str], *, as_published: bool = False) -> np.ndarray:
+    def peers(self, extractor: str) -> list[Sequence[str]]:
+        """Names of each method's images that have rows: those it is compared with, and its own."""
+
+    def texts(self, names: Sequence[str]) -> np.ndarray:
         """Text embedding of the prompt of each named image, without the concept's words.
 
-        Args:
-            as_published: the published scripts' text instead: seven joined copies, cut at 77
-                tokens without the end token.
+        Returns:
+            float32 of shape (len(names), dim); a row of NaN where nothing is left of a prompt.
         """
 
     def decisions(self) -> list[Judged]:
@@ -122,6 +132,7 @@ class Aspect(Protocol):
         uses_pairs: image by image, each with the reference's of its name.
         uses_prompts: the score needs the prompt of each image.
         scopes: what it is defined on: ``forgot``, ``unrelated`` or both.
+        tasks: of the concepts that ``all`` scores it for; others only where it is asked for.
     """
 
     name: str
@@ -132,12 +143,10 @@ class Aspect(Protocol):
     uses_pairs: bool
     uses_prompts: bool
     scopes: tuple[str, ...]
+    tasks: tuple[str, ...]
 
     def score(self, data: MethodData) -> list[Score]:
         """Return the aspect's scores of one method; the first is the one it is known for."""
-
-    def as_published(self, data: MethodData) -> float | None:
-        """Return what the published script prints for the first score; None if it has none."""
 
 
 def category_weights(categories: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from metrics.base import Judged, MethodData, Score
 from metrics.spec import MetricSpec
+from utils.config import TASKS
 from utils.prompts import prompt_key
 from utils.stats import rate_interval
 
@@ -113,6 +114,7 @@ class Forgetting:
     uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
+    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate`` and ``forgetting_rate``."""
@@ -122,7 +124,3 @@ class Forgetting:
             return [rate, Score("forgetting_rate", None, 0, "", True, warnings=rate.warnings)]
         mirrored = (1 - rate.value, rate.n, "", True, 1 - rate.ci_high, 1 - rate.ci_low)
         return [rate, Score("forgetting_rate", *mirrored, warnings=rate.warnings)]
-
-    def as_published(self, data: MethodData) -> float | None:
-        """The same number; the published script left dropout on, which no seed repeats."""
-        return self.score(data)[0].value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.forgetting import presence_score
 from metrics.spec import MetricSpec
+from utils.config import TASKS
 
 RATE_BY, SCORE_OF = "presence_rate_", "presence_score_"  # before a checker's names
 
@@ -42,6 +43,7 @@ class Indicators:
     uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
+    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate_<checker>`` of each, then the means of their scores.
@@ -57,6 +59,3 @@ class Indicators:
             for name, one in by_name.items()
         ]
         return rates + means
-
-    def as_published(self, data: MethodData) -> None:
-        """The published scripts have one indicator a run."""

@@ -25,6 +25,7 @@ class MetricSpec:
         higher_is_better: None where neither direction is.
         low, high: what its values can be, both ends included; None where there is no end.
         family: there are several, such as one a checker.
+        same_n: biased by the number of images: values of different n are never compared.
     """
 
     name: str
@@ -37,6 +38,7 @@ class MetricSpec:
     low: float | None = None
     high: float | None = None
     family: bool = False
+    same_n: bool = False
 
     def describes(self, metric: str) -> bool:
         """Whether this is the spec of a metric, on whichever images."""

@@ -17,11 +17,12 @@ from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.paired_rates import paired_rates
 from utils.prompts import prompt_key
-from utils.stats import FEWEST_CLUSTERS, PairedTest, holm, jackknife_test, paired_test
+from utils.stats import FEWEST_CLUSTERS, PairedTest, holm, jackknife_test, paired_test, too_few
 
 LEVEL = 0.05
+_NOTHING_BEHIND = "no values of single images, or the images have changed since"
 # Say the same as another metric, or the same of every method.
-_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity")
+_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Ties:
         best: with the best value, whether or not anything was tested.
         tied: not to be told from the best, and not of the best value themselves.
         untested: (concept, metric) -> why there is no test. Nothing of it is in ``tied``, and what
-            has the best value is not known to be better than any.
+            has the best value is not known to be better than any; nothing is in ``best`` where
+            values do not even compare.
     """
 
     best: frozenset[Key] = frozenset()
@@ -166,22 +168,29 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
         found = "only one of the two has it"
     elif None in (one.by_key[a].value, other.by_key[b].value):
         found = "a value is not defined"
+    elif not (_behind(one, a) and _behind(other, b)):
+        found = _NOTHING_BEHIND
     elif kind == "set":
         found = _compare_sets(one, a, other, b)
-    elif a in one.per_image and b in other.per_image:
-        found = _compare_images(one, a, other, b, kind)
     else:
-        found = "there are no values of single images, or the images have changed since"
+        found = _compare_images(one, a, other, b, kind)
     return Untested(a[0], a[2], a[1], b[1], found) if isinstance(found, str) else found
+
+
+def _behind(results: Results, key: Key) -> PerImage | Mapping[int, float] | None:
+    """What a score was computed from, as far as a test needs it."""
+    of_sets = results.spec(key[2]).kind == "set"
+    return results.resamples.get(key) if of_sets else results.per_image.get(key)
 
 
 def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | str:
     rows = one.by_key[a], other.by_key[b]
-    blocks = one.resamples.get(a, {}), other.resamples.get(b, {})
+    if biased := _biased(one, rows):
+        return biased
+    blocks = one.resamples[a], other.resamples[b]
     test = jackknife_test(rows[0].value, rows[1].value, *blocks)
     if test is None:
-        shared = len(blocks[0].keys() & blocks[1].keys())
-        return f"{shared} blocks of prompts that both have, and it takes {FEWEST_CLUSTERS}"
+        return too_few(len(blocks[0].keys() & blocks[1].keys()), FEWEST_CLUSTERS)
     n = min(row.n for row in rows)
     return _comparison(a, b, n, test, None, "", "jackknife over prompts")
 
@@ -260,6 +269,9 @@ def ties(results: Results) -> Ties:
             ]
             if len(rows) < 2:
                 continue
+            if biased := _biased(results, rows):
+                untested[concept, metric] = biased
+                continue
             sign = 1 if rows[0].higher_is_better else -1
             highest = max(sign * row.value for row in rows)
             best |= {row.key for row in rows if sign * row.value == highest}
@@ -272,16 +284,23 @@ def ties(results: Results) -> Ties:
     return Ties(frozenset(best), frozenset(tied - best), untested)
 
 
+def _biased(results: Results, rows: Sequence[ScoreRow]) -> str:
+    """Why the values of a metric do not compare, where bias makes them differ; else nothing."""
+    counts = sorted({row.n for row in rows})
+    if len(counts) == 1 or not results.spec(rows[0].metric).same_n:
+        return ""
+    return f"of {counts[0]} to {counts[-1]} images, and its bias hangs on their number"
+
+
 def _by_prompt(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray | str:
     """Numbers of each prompt (row) and method (column) whose means compare; or why there are none.
 
     Of images their sums, of whole sets the jackknife's pseudo-values of blocks of prompts.
     """
     of_sets = results.spec(rows[0].metric).kind == "set"
-    source = results.resamples if of_sets else results.per_image
-    without = [results.title(row.method) for row in rows if not source.get(row.key)]
+    without = [results.title(row.method) for row in rows if not _behind(results, row.key)]
     if without:
-        return f"no values behind that of {', '.join(without)}, or its images have changed since"
+        return f"{', '.join(without)}: {_NOTHING_BEHIND}"
     values = _pseudo_values(results, rows) if of_sets else _prompt_sums(results, rows)
     return untestable(len(values), len(rows)) or values
 

@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What unlearning may damage, the preferred first; presence is plotted against the first there is.
-DAMAGES = ("fid", "kid", "lpips", "csdr", "clip_score", "yolo_person", "ssim", "psnr")
+DAMAGES = ("fid_common", "fid", "kid", "lpips", "csdr", "clip_score", "yolo_person", "ssim", "psnr")
 _LONGEST = 80  # characters of a concept in a file's name
 _COLUMNS = 3  # of bar plots
 
 
 def damages(results: Results, concept: str) -> list[str]:
-    """The metrics of damage that a concept has beside its presence rate, the preferred first."""
+    """The metrics of damage that a concept has beside its presence rate, the preferred first.
+
+    Those without a direction are left out: there is none to be damaged in.
+    """
     metrics = results.metrics(concept)
     if "presence_rate" not in metrics:
         return []
+    unranked = {
+        row.metric
+        for row in results.scores
+        if row.concept == concept and row.higher_is_better is None
+    }
     wanted = [f"{name}{suffix}" for suffix in ("", "_object") for name in DAMAGES]
-    return [metric for metric in wanted if metric in metrics]
+    return [metric for metric in wanted if metric in metrics and metric not in unranked]
 
 
 def pareto(results: Results, concept: str, metric: str) -> list[str]:

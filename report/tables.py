@@ -10,7 +10,7 @@ from report.compare import Ties
 from report.results import Key, Results, ScoreRow
 
 # Left out of tables: they say the same as another metric, or the same of every method.
-HIDDEN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference"})
+HIDDEN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference", "kid_no_change"})
 _TEX = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import benchmark
+from metrics import ASPECTS
 from tests.conftest import DEMO, ROOT, SHARED, photo
 
 METHODS = ("ORG", "ESD", "UCE")
@@ -84,7 +85,7 @@ def test_every_aspect_in_one_run_and_nothing_twice(run, church, tmp_path, model_
     code, out, err = run(*flags, cache="cold")
     assert code == 0, err
     metrics = {metric for _, _, metric in scores(tmp_path)}
-    assert metrics >= {"presence_rate", "fid", "kid", "lpips", "yolo_person"}
+    assert metrics >= {"presence_rate", "fid", "kid", "lpips"}
     assert metrics >= {"csdr", "csdr_signed", "clip_score", "ssim", "psnr"}
     assert "Erased Stable Diffusion" in out
     # 12 images of the methods and 4 of the reference, once for all methods; 12 pairs.
@@ -100,7 +101,7 @@ def test_every_aspect_in_one_run_and_nothing_twice(run, church, tmp_path, model_
 
 
 def test_published_json_files_have_the_published_nesting(run, church, tmp_path, model_flags):
-    run("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    run("--evaluation-aspect", *ASPECTS, "--data-root", church, *model_flags)
     run("--evaluation-aspect", "fid", "lpips", "--object", "--data-root", church, *model_flags)
     files = {p.name: json.loads(p.read_text()) for p in (tmp_path / "results").glob("*.json")}
     assert set(files) - {"manifest.json", "scores.json"} == {
@@ -317,17 +318,40 @@ def test_plain_folders_with_a_reference_need_no_yaml(run, church, tmp_path, mode
     assert_same(yaml, {key[1:]: value for key, value in found.items()}, rel=0)
 
 
-def test_compat_shows_the_published_value_beside_the_right_one(run, church, tmp_path, model_flags):
-    _, out, _ = run(
-        *("--evaluation-aspect", "lpips", "CSDR", "--data-root", church, "--compat", "igmu"),
-        *model_flags,
-    )
-    rows = json.loads((tmp_path / "results" / "compat_igmu.json").read_text())["igmu"]
-    lpips = [row for row in rows if row["metric"] == "lpips"]
-    assert len(lpips) == 3
-    assert all(row["published"] == round(row["published"], 4) for row in lpips)
-    assert all(abs(row["difference"]) < 1e-3 for row in lpips)
+def test_all_keeps_people_for_concepts_of_which_they_are_a_measure(
+    run, church, tmp_path, model_flags
+):
+    # A church without a visitor is no damage.
+    _, out, _ = run("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    assert "yolo_person" not in {metric for _, _, metric in scores(tmp_path)}
+    assert "yolo of object_church: yolo is no measure of object concepts" in out
+    run("--evaluation-aspect", "yolo", "--data-root", church, *model_flags)
+    row = scores(tmp_path)["object_church", "ESD", "yolo_person"]
+    assert (row["higher_is_better"], row["value"] != "") == ("", True)
+
+
+def test_compat_shows_the_published_value_beside_the_right_one(
+    run, make_images, tmp_path, model_flags
+):
+    for m, folder in enumerate(("remove_word/ORG", "forgot/ORG", "forgot/ESD", "forgot/Mine")):
+        make_images(f"data/Nudity/{folder}", 5, first=10 * m)
+    make_images("data/Church/forgot/ESD", 5)
+    aspects = ("forgetting", "fid", "lpips", "CSDR")
+    flags = ("--data-root", tmp_path / "data", "--compat", "igmu", "--indicator", "nudenet")
+    code, out, err = run("--evaluation-aspect", *aspects, *flags, *model_flags)
+    assert code == 0, err
+    found = json.loads((tmp_path / "results" / "compat_igmu.json").read_text())["igmu"]
+    rows = {(row["concept"], row["method"], row["metric"]): row for row in found}
+    for metric, digits in (("lpips", 4), ("fid", 2), ("csdr", 2)):
+        row = rows["nudity", "ESD", metric]
+        assert row["published"] == round(row["published"], digits)
+        assert row["difference"] == row["published"] - row["value"]
+        assert rows["nudity", "Mine", metric]["published"] is None
+    assert abs(rows["nudity", "ESD", "lpips"]["difference"]) < 1e-3
+    random = rows["nudity", "ESD", "presence_rate"]  # by bi_multiC, though nudenet was asked for
+    assert 0 <= random["published_low"] <= random["published_high"] <= 1
     assert "as the published scripts would have it" in out
+    assert "Mine is not in the script's list of methods" in out
 
 
 def test_check_finds_what_would_falsify_and_exits_with_1(run, church, tmp_path):
@@ -393,7 +417,7 @@ def test_a_bad_reference_is_named_too(run, church, tmp_path, model_flags):
     warnings = found["object_church", "ESD", "ssim"]["warnings"]
     assert "reference: unreadable: 0_0_0.png" in warnings
     assert "reference: black: 0_0_1.png" in warnings
-    assert found["object_church", "ESD", "yolo_person"]["warnings"] == ""
+    assert "reference" not in found["object_church", "ESD", "yolo_person"]["warnings"]
     code, out, _ = run("--check", "--data-root", church)
     assert code == 1
     assert "object_church (reference): black: 0_0_1.png" in out

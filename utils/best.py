@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from utils.stats import FEWEST_CLUSTERS
+from utils.stats import FEWEST_CLUSTERS, too_few
 
 LEVEL = 0.05
 PERMUTATIONS = 999
@@ -29,9 +29,7 @@ def untestable(prompts: int, methods: int) -> str:
     fewest = FEWEST_CLUSTERS
     while (methods * (methods - 1)) ** (1 - fewest) >= LEVEL:
         fewest += 1
-    if prompts >= fewest:
-        return ""
-    return f"{prompts} prompt{'' if prompts == 1 else 's'}, and {methods} methods take {fewest}"
+    return "" if prompts >= fewest else too_few(prompts, fewest)
 
 
 def may_be_best(values: np.ndarray, *, seed: int = 0) -> np.ndarray:

@@ -46,6 +46,7 @@ class Concept:
         words: what CSDR removes from a prompt so that the rest does not speak of the concept ->
             its line in the YAML file.
         checkers: indicator -> its name of the concept.
+        shared_seeds: an image and the reference's of its name were drawn from the same noise.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Concept:
     classes: Mapping[int, str] = field(default_factory=dict)
     words: Mapping[str, int] = field(default_factory=dict)
     checkers: Mapping[str, str] = field(default_factory=dict)
+    shared_seeds: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ def _concept(entry: _Entry, name: str, indicators: tuple[str, ...]) -> Concept:
         "checkers": lambda item: item.mapping(
             lambda key: key.one_of(indicators), lambda _, value: value.text()
         ),
+        "shared_seeds": _Entry.boolean,
     }
     values = entry.record(fields, required=("task", "forgot"))
     if "categories" in values and "unrelated" not in values:
@@ -357,6 +360,12 @@ class _Entry:
         value = self._scalar()
         if type(value) is not int or value < 0:  # True and False are ints to Python
             raise self.wrong(f"must be a whole number from 0, not {self._found()}")
+        return value
+
+    def boolean(self) -> bool:
+        value = self._scalar()
+        if not isinstance(value, bool):
+            raise self.wrong(f"must be true or false, not {self._found()}")
         return value
 
     def one_of(self, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.stats import ADDED, PairedTest, student_quantile
+from utils.stats import ADDED, PairedTest, student_quantile, too_few
 
 FEWEST_PROMPTS = 6  # with fewer no p-value of the exact test can be below 0.05: 2 / 2^5
 LEVEL = 0.05
@@ -41,7 +41,7 @@ def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) 
     sizes = np.bincount(which)
     n, groups = len(a), len(sizes)
     if groups < FEWEST_PROMPTS:
-        return f"{groups} prompt{'' if groups == 1 else 's'}, and it takes {FEWEST_PROMPTS}"
+        return too_few(groups, FEWEST_PROMPTS)
     sums = np.rint(np.bincount(which, a) - np.bincount(which, b)).astype(int)
     total = int(sums.sum())
     exact = null_tail(sums)

@@ -21,7 +21,7 @@ MANY_CLUSTERS = 1000  # with more, t is Student's to the second digit, and drawi
 ADDED = 0.1  # clusters of successes, and of failures, in a design effect
 _PIECE = 4_000_000  # numbers of a resampling matrix held at a time
 _SAME_MEANS = "every prompt has the same mean, which shows no spread"
-_WIDEST = 5  # times Student's interval: a bootstrap's that is wider has found no bound
+_WIDEST = 3  # times Student's interval: a bootstrap of four prompts knows no bounds itself
 
 # The note of an interval that does not speak of prompts: with these few, it cannot.
 PROMPTS_FIXED = (
@@ -179,12 +179,17 @@ class _Resampled:
     clusters: int
 
 
+def too_few(prompts: int, fewest: int) -> str:
+    """Why there is no interval or test."""
+    return f"{prompts} prompt{'' if prompts == 1 else 's'}, and it takes {fewest}"
+
+
 def _no_spread(values: np.ndarray, clusters: Sequence[Any]) -> str:
     """Why values show too little of their spread for an interval; empty if they do not."""
     _, which = np.unique(np.asarray(clusters), return_inverse=True)
     groups = which.max() + 1
     if groups < FEWEST_CLUSTERS:
-        return f"{groups} prompt{'' if groups == 1 else 's'}, and it takes {FEWEST_CLUSTERS}"
+        return too_few(groups, FEWEST_CLUSTERS)
     distinct, counts = np.unique(values, return_counts=True)
     common = distinct[counts.argmax()]
     differ = len(np.unique(which[values != common]))
@@ -257,9 +262,10 @@ def mean_interval(
     Student's. Sources: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993),
     12.5; A. C. Cameron et al., Rev. Econ. Stat. 90 (2008).
 
-    There is none with fewer than four prompts; where the values of all but three prompts or fewer
-    are the same, as of rare events, which it would cover 30 to 60% of the time; and where it is
-    more than five times as wide as Student's, as it can be of four or five prompts.
+    It is at most three times as wide as Student's: of four or five prompts it could be hundreds of
+    times as wide, and covers as often without. There is none with fewer than four prompts, nor
+    where the values of all but three prompts or fewer are the same, as of rare events, which it
+    would cover 30 to 60% of the time.
 
     Args:
         values: of shape (n,), n > 0.
@@ -273,19 +279,10 @@ def mean_interval(
     resampled = _resample(values, clusters, seed)
     if resampled.error == 0:
         return Interval(None, None, f"no interval: {_SAME_MEANS}")
-    low, high = np.quantile(resampled.t, [0.025, 0.975])
-    if _unbounded(resampled, max(-low, high)):
-        return Interval(None, None, f"no interval: {_too_wide(resampled.clusters)}")
+    widest = _WIDEST * student_quantile(resampled.clusters - 1)
+    low, high = np.clip(np.quantile(resampled.t, [0.025, 0.975]), -widest, widest)
     mean, error = resampled.mean, resampled.error
     return Interval(float(mean - high * error), float(mean - low * error))
-
-
-def _unbounded(resampled: _Resampled, quantile: float) -> bool:
-    return quantile > _WIDEST * student_quantile(resampled.clusters - 1)
-
-
-def _too_wide(clusters: int) -> str:
-    return f"a bootstrap of {clusters} prompts as unlike as these finds no bounds"
 
 
 def paired_test(
@@ -300,8 +297,9 @@ def paired_test(
 
     As ``mean_interval``, on the differences a - b: p is the share of resamples whose t is as far
     from 0 as that of the data, which count as one of them: p is never 0. The interval takes the
-    same share on both sides together, so that it leaves out 0 exactly where p is below 0.05.
-    Differences that are the same in every prompt have no interval, and p is that of their signs.
+    same share on both sides together, so that it leaves out 0 exactly where p is below 0.05. Where
+    t is more than three times Student's quantile, p is Student's. Differences that are the same in
+    every prompt have no interval, and p is that of their signs.
 
     Args:
         raw: the differences before they were weighted, where they were.
@@ -321,14 +319,16 @@ def paired_test(
     resampled = _resample(differences, clusters, seed)
     if resampled.error == 0:
         return _SAME_MEANS
-    t, mean, error = np.sort(np.abs(resampled.t)), resampled.mean, resampled.error
-    as_far = np.count_nonzero(t >= abs(mean / error))
-    p = (1 + as_far) / (1 + len(t))
-    most = int(np.ceil(0.05 * (1 + len(t)))) - 2  # as_far is at most this where p < 0.05
-    quantile = float(t[-1 - most])
-    if _unbounded(resampled, quantile):
-        return _too_wide(resampled.clusters)
-    half = quantile * error
+    from scipy.special import stdtr
+
+    freedom, mean, error = resampled.clusters - 1, resampled.mean, resampled.error
+    widest = _WIDEST * student_quantile(freedom)
+    drawn, t = np.sort(np.abs(resampled.t)), abs(mean / error)
+    p = (1 + np.count_nonzero(drawn >= t)) / (1 + len(drawn))
+    most = int(np.ceil(0.05 * (1 + len(drawn)))) - 2  # are as far where p < 0.05
+    half = error * min(float(drawn[-1 - most]), widest)
+    if t > widest:
+        p = 2 * stdtr(freedom, -t)
     return PairedTest(mean, mean - half, mean + half, float(p))
 
 

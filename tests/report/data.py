@@ -17,7 +17,7 @@ from report.page import write_report
 from report.results import Results, read_results
 from utils.results import CHANGED, seal, write_json
 
-HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
+HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
 HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}
 
 

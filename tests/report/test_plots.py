@@ -46,3 +46,11 @@ def test_the_front_is_of_methods_that_none_beats(tmp_path):
     assert pareto(results, "c", "fid") == ["A", "E", "B", "F"]  # A and E: equal, both stay
     assert pareto(results, "c", "yolo_person") == ["A", "E"]  # higher is better: all else is beaten
     assert pareto(results, "c", "lpips") == []  # nobody has it
+
+
+def test_nothing_is_plotted_against_a_metric_without_a_direction(tmp_path):
+    # The front would take it for one of which less is better.
+    made = Made()
+    for metric in ("presence_rate", "ssim", "fid"):
+        made.scores["c", "ESD", metric] = (0.5, None, None, 9, "")
+    assert damages(made.write(tmp_path), "c") == ["fid"]  # no direction is written of ssim

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from report.compare import Ties
 from report.tables import latex, markdown, number
 from tests.report.data import Made, names
 
@@ -18,7 +19,7 @@ def results(tmp_path):
 
 
 def test_markdown_holds_values_intervals_and_ties(results):
-    table = markdown(results, {("a_concept & more", "ESD", "lpips")})
+    table = markdown(results, Ties(frozenset({("a_concept & more", "ESD", "lpips")})))
     assert "| Erased | **0.100** [0.050, 0.150] |" in table
     assert "| Original" not in table  # no title is known: the folder's name
     assert "| ORG | 0.900 [0.850, 0.950] |" in table
@@ -28,7 +29,7 @@ def test_markdown_holds_values_intervals_and_ties(results):
 
 
 def test_latex_is_escaped_and_complete(results):
-    table = latex(results, {("a_concept & more", "ESD", "lpips")})
+    table = latex(results, Ties(frozenset({("a_concept & more", "ESD", "lpips")})))
     assert r"\textbf{0.100} {\scriptsize [0.050, 0.150]}" in table
     assert r"A\_b\&\%\$\#\textbar{}\textless{}script\textgreater{}" in table
     assert table.count(r"\toprule") == table.count(r"\bottomrule") == 1

@@ -131,6 +131,9 @@ def test_values_are_read_with_their_types_and_places(write, tmp_path):
     assert (church.remove_word, church.reference_fallback) == (None, "forgot/ORG")
     assert (church.categories, church.classes) == ({"Cat": 4, "Chair": 5}, {0: "church"})
     assert (church.words, church.checkers) == ({"church": 15, "chapel": 16}, {"nudenet": "Face"})
+    assert church.shared_seeds is False  # unknown
+    seeds = GOOD.replace("    words:", "    shared_seeds: true\n    words:")
+    assert load(write(seeds)).concepts["church"].shared_seeds is True
     assert config.methods[0] == Method("ESD", "Erased Stable Diffusion", 2023, None)
     # Relative to the YAML file, not to where the command runs.
     assert config.prompts.forgot == tmp_path / "forgot.json"
@@ -142,6 +145,7 @@ def test_prompts_and_methods_may_be_left_out(write):
 
 
 MISTAKES = {
+    "no truth value": ("words:", "shared_seeds: maybe\n    words:", 14, "true or false, not maybe"),
     "unknown top key": ("methods:", "metods:", 19, "metods is not known (did you mean methods?)"),
     "unknown concept key": ("forgot: C", "forget: C", 8, "did you mean forgot?"),
     "unknown method key": ("year: 2023", "yaer: 2023", 22, "did you mean year?"),

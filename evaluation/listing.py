@@ -19,7 +19,7 @@ from utils.weights import HEADS, find_head
 
 Table = list[dict[str, Any]]
 _ACROSS = 79  # characters of a line
-_WIDTHS = {"about": 34}  # of columns of sentences
+_WIDTHS = {"about": 34, "what": 32}  # of columns of sentences
 
 
 def configured(config: BenchmarkConfig, root: Path) -> dict[str, Table]:

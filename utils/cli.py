@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     begin with ``~``. Flags are not abbreviated: a later flag could change what they mean.
     """
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str = "") -> None:
         epilog = "@FILE takes arguments from a file, one a line. IGMU_* variables: see README."
         super().__init__(description=description, epilog=epilog, allow_abbrev=False)
         self.register("type", Path, path)
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
-        line = " ".join(message.split())
+        line = printable(" ".join(message.split()))
         self.exit(EXIT_BAD_INPUT, f"error: {line} (--help lists the flags)\n")
 
 

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Embeddings
+from checkers.base import CheckerOptions
+from extractors.base import Embeddings, Extractor
 from extractors.store import FeatureStore, FeatureTable
-from utils.weights import HEADS, file_sha256, spec_digest
+from utils.errors import UserError
+from utils.weights import HEADS, file_sha256, is_published, spec_digest
 
 if TYPE_CHECKING:
     from extractors.clip import ClipExtractor
 
-_PATCH_SIZE = 32  # of the CLIP that the published heads were trained on
+EMBEDDING = 512  # numbers in the embeddings that the published heads take
+_PATCH_SIZE = 32  # of the CLIP that they were trained on
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Head:
             clip: where the embeddings come from.
         """
         notes = []
-        if HEADS[layout].sha256 not in (None, self.sha256):
+        if is_published(HEADS[layout], self.path) is False:
             notes.append(f"head {self.path} is not the published one: its SHA-256 differs")
         if clip.patch_size != _PATCH_SIZE:
             notes.append(
@@ -57,6 +60,27 @@ class Head:
                 f"ViT-B/{_PATCH_SIZE}: its decisions mean nothing"
             )
         return notes
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the manifest says of the file."""
+        return {"head": str(self.path), "sha256": self.sha256}
+
+    def check(self, clip: Extractor, options: CheckerOptions) -> None:
+        """Make sure, before an image is read, that the file is this head's and fits the model.
+
+        Raises:
+            UserError: it is not, or takes embeddings of another length.
+        """
+        if clip.rows.dim != EMBEDDING:
+            raise UserError(
+                f"{self.path}: takes embeddings of length {EMBEDDING}, the CLIP model gives "
+                f"{clip.rows.dim}"
+            )
+        if options.weights_dir is not None and not options.has_rows(self._table(clip.id)):
+            from checkers.heads import load_head
+
+            load_head(self.build(), self.path)
 
     def logits(
         self, images: Sequence[str], embeddings: FeatureTable, store: FeatureStore
@@ -69,10 +93,7 @@ class Head:
         Raises:
             UserError: the file is not this head's state dict, or does not fit the embeddings.
         """
-        source = embeddings.folder.name
-        known = store.table(
-            f"{source}-head-{spec_digest(head=self.sha256)}", Embeddings(self.outputs)
-        )
+        known = store.table(self._table(embeddings.folder.name), Embeddings(self.outputs))
 
         def compute(lacking: list[str]) -> np.ndarray:
             from checkers.heads import apply_head, load_head
@@ -82,3 +103,7 @@ class Head:
 
         known.complete({image: image for image in images}, compute)
         return known.get(images)
+
+    def _table(self, source: str) -> str:
+        """The store's name of these logits, from that of the embeddings."""
+        return f"{source}-head-{spec_digest(head=self.sha256)}"

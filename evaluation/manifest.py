@@ -52,7 +52,7 @@ def run_manifest(
     return document | {
         "metrics": [asdict(spec) for spec in specs()],
         "checkers": {
-            cell.task.name: {"name": cell.checkers[0].name, **cell.checkers[0].provenance}
+            cell.task.name: _named(cell.checkers[0])
             for cell in planned.cells
             if cell.aspect.name == "forgetting"
         },
@@ -76,15 +76,21 @@ def run_manifest(
         "references": [
             _place(task, "", task.reference, extraction) for task in tasks if task.reference
         ],
+        # Plain folders without a concept are about nobody knows what.
+        "tasks": {t.concept.name: t.concept.task for t in tasks if _is_configured(t, config)},
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
         "config": {str(path): file_sha256(path) for path in files},
         "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
         "not_scored": [
-            {"aspect": aspect, "concept": concept, "reason": reason}
-            for aspect, concept, reason in planned.skipped
+            {"aspect": one.aspect, "concept": one.task, "reason": one.reason}
+            for one in planned.skipped
         ],
     }
+
+
+def _is_configured(task: Task, config: BenchmarkConfig) -> bool:
+    return config.concepts.get(task.concept.name) == task.concept
 
 
 def _folders(
@@ -104,6 +110,10 @@ def _folders(
     for one in labelled:
         found |= one.digests(extraction)
     return found
+
+
+def _named(checker: Checker) -> dict[str, Any]:
+    return {"name": checker.name, "indicator": checker.indicator, **checker.provenance}
 
 
 def _said_of(checker: Checker) -> dict[str, Any]:

@@ -19,20 +19,23 @@ from extractors.clip_text import ClipText
 from extractors.engine import Extraction, Pair
 from extractors.store import FeatureStore
 from metrics.base import Aspect, Judged, PairRows, Rows, Score
-from utils.errors import UserError
+from utils.config import Concept
+from utils.errors import MissingModelError, UserError
 from utils.prompts import parse_name
 
 _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
-# The names of prompt words that the published CSDR removes, each from a copy of the prompt.
-PUBLISHED_WORDS = (
-    "naked",
-    "nude",
-    " with Van Gogh style",
-    "Church",
-    "church",
-    "Parachute",
-    "parachute",
-)
+
+
+class NotScoredError(UserError):
+    """One thing cannot be scored; others can.
+
+    Attributes:
+        missing: the models for want of which it cannot.
+    """
+
+    def __init__(self, message: str, missing: Sequence[MissingModelError] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,13 @@ class Models:
         """Return the indicators that may judge a task's concept, the preferred first.
 
         Raises:
-            UserError: none covers the concept, or not the one asked for.
+            NotScoredError: none covers the concept, or not the one asked for.
         """
         covered = task.concept.checkers
         names = [self.indicator] if self.indicator else sorted(covered, key=_PREFERENCE.index)
         if not names or names[0] not in covered:
             asked = f" by {self.indicator}" if self.indicator else ""
-            raise UserError(f"there is no checker of {task.concept.name}{asked}")
+            raise NotScoredError(f"there is no checker of {task.concept.name}{asked}")
         return names
 
     def checker(self, indicator: str, task: Task) -> Checker:
@@ -112,16 +115,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What can be scored, and what not and why.
+class Skipped:
+    """An aspect that cannot be scored for a task (for any, where ``task`` is empty).
 
     Attributes:
-        cells: in the order of tasks and aspects.
-        skipped: (aspect, concept or "", reason).
+        missing: the models for want of which it cannot; empty where the reason is another.
     """
 
+    aspect: str
+    task: str
+    reason: str
+    missing: tuple[MissingModelError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can be scored, and what not and why; cells in the order of tasks and aspects."""
+
     cells: list[Cell]
-    skipped: list[tuple[str, str, str]]
+    skipped: list[Skipped]
 
 
 def plan(
@@ -137,21 +149,26 @@ def plan(
     Args:
         everything: the user asked for all that can be scored, so forgetting may be judged by
             another checker than the preferred one; the scores then say so.
+
+    Raises:
+        UserError: a model is there but is not the right one.
     """
     cells, skipped = [], []
     for aspect in aspects:
         if aspect.uses_prompts and not any(map(prompts, tasks)):
-            skipped.append((aspect.name, "", "there are no prompts of these concepts"))
+            skipped.append(Skipped(aspect.name, "", "there are no prompts of these concepts"))
             continue
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
-        except UserError as error:
-            skipped.append((aspect.name, "", str(error)))
+        except MissingModelError as error:
+            skipped.append(Skipped(aspect.name, "", str(error), (error,)))
             continue
         for task in tasks:
             try:
-                _check_defined(task, aspect)
+                _check_defined(task, aspect, everything)
+                if aspect.uses_pairs:
+                    _check_pairs(task)
                 if aspect.uses_prompts:
                     _check_prompts(task, prompts(task))
                 if aspect.name == "forgetting":
@@ -160,37 +177,42 @@ def plan(
                     cells.append(_indicators_cell(task, aspect, models))
                 else:
                     cells.append(Cell(task, aspect))
-            except UserError as error:
-                skipped.append((aspect.name, task.name, str(error)))
+            except NotScoredError as error:
+                skipped.append(Skipped(aspect.name, task.name, str(error), error.missing))
     return Plan(cells, skipped)
 
 
 def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: bool) -> Cell:
     names = models.checkers(task)
-    lacking: list[str] = []
+    lacking: dict[str, MissingModelError] = {}
     for name in names if everything else names[:1]:
         try:
             checker = models.checker(name, task)
-        except UserError as error:
-            lacking.append(f"{name}: {error}")
+        except MissingModelError as error:
+            lacking[name] = error
         else:
-            notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
+            named = "; ".join(f"{other}: {error.what}" for other, error in lacking.items())
+            notes = (f"judged by {name}; not to be had: {named}",) if lacking else ()
             return Cell(task, aspect, (checker,), (*notes, *_said_by([checker])))
-    raise UserError("; ".join(lacking))
+    reasons = "; ".join(f"{name}: {error}" for name, error in lacking.items())
+    raise NotScoredError(reasons, list(lacking.values()))
 
 
 def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     """All checkers of the concept that are to be had, whichever was asked for."""
     checkers: list[Checker] = []
-    lacking: list[str] = []
+    lacking: dict[str, MissingModelError] = {}
     for name in sorted(task.concept.checkers, key=_PREFERENCE.index):
         try:
             checkers += models.variants(name, task)
-        except UserError as error:
-            lacking.append(f"not judged by {name}: {error}")
+        except MissingModelError as error:
+            lacking[name] = error
     if not checkers:
-        raise UserError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
-    return Cell(task, aspect, tuple(checkers), (*lacking, *_said_by(checkers)))
+        reasons = "; ".join(f"not judged by {name}: {error}" for name, error in lacking.items())
+        none = f"there is no checker of {task.concept.name}"
+        raise NotScoredError(reasons or none, list(lacking.values()))
+    notes = tuple(f"not judged by {name}: no {error.what}" for name, error in lacking.items())
+    return Cell(task, aspect, tuple(checkers), (*notes, *_said_by(checkers)))
 
 
 def _said_by(checkers: Sequence[Checker]) -> list[str]:
@@ -198,21 +220,36 @@ def _said_by(checkers: Sequence[Checker]) -> list[str]:
     return [f"{checker.name}: {note}" for checker in checkers for note in checker.notes]
 
 
-def _check_defined(task: Task, aspect: Aspect) -> None:
+def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
     if task.scope not in aspect.scopes:
-        raise UserError(f"{aspect.name} is not defined on {task.scope} images")
+        raise NotScoredError(f"{aspect.name} is not defined on {task.scope} images")
+    kind = task.concept.task
+    if everything and kind not in aspect.tasks:
+        raise NotScoredError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
     if aspect.uses_reference and task.reference is None:
-        raise UserError(next(iter(task.notes), "there is no reference folder"))
+        raise NotScoredError(next(iter(task.notes), "there is no reference folder"))
+
+
+def _check_pairs(task: Task) -> None:
+    pairings = [task.pairing(method) for method in task.methods]
+    if any(pairing.pairs for pairing in pairings):
+        return
+    theirs = dict.fromkeys(name for pairing in pairings for name in pairing.missing)
+    own = dict.fromkeys(name for pairing in pairings for name in pairing.surplus)
+    raise NotScoredError(
+        f"no image has a counterpart of its name in {task.reference.folder}: there are "
+        f"{shown(list(theirs)) or 'none'} there, and {shown(list(own)) or 'none'} of the methods"
+    )
 
 
 def _check_prompts(task: Task, prompts: Prompts | None) -> None:
     if prompts is None:
-        raise UserError("there are no prompts of this concept")
+        raise NotScoredError("there are no prompts of this concept")
     for method in task.methods:
         names = [method.name(candidate) for _, candidate in task.pairing(method).pairs]
         lost = [name for name in names if not task.has_prompt(name, prompts)]
         if lost:
-            raise UserError(
+            raise NotScoredError(
                 f"{len(lost)} images of {method.folder} have no prompt ({shown(lost)}); names are "
                 "{i}_{j}_{k}: prompt class, prompt, sample"
             )
@@ -254,7 +291,6 @@ class Result:
     cell: Cell
     method: MethodFolder
     scores: list[Score]
-    published: float | None = None  # what the published script prints, where asked for
 
 
 def metric_name(result: Result, score: Score) -> str:
@@ -269,22 +305,19 @@ def score_all(
     store: FeatureStore,
     models: Models,
     prompts: Callable[[Task], Prompts | None],
-    *,
-    as_published: bool = False,
 ) -> Iterator[Result]:
     """Yield the scores of every method for every cell."""
     warnings = {id(audit.method): _warnings(audit) for audit in audits}
     for cell in cells:
         texts = prompts(cell.task) if cell.aspect.uses_prompts else None
         for method in cell.task.methods:
-            data = _StoredData(cell, method, extraction, store, models, texts)
+            data = StoredData(cell, method, extraction, store, models, texts)
             about = cell.notes + warnings[id(method)]
             if cell.aspect.uses_reference:
                 about += cell.task.notes + warnings.get(id(cell.task.reference), ())
             scores = cell.aspect.score(data)
             scores = [score.warn(*about, *dict.fromkeys(data.warnings)) for score in scores]
-            published = cell.aspect.as_published(data) if as_published else None
-            yield Result(cell, method, scores, published)
+            yield Result(cell, method, scores)
 
 
 def _warnings(audit: MethodAudit) -> tuple[str, ...]:
@@ -297,8 +330,13 @@ def _warnings(audit: MethodAudit) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _StoredData:
-    """``MethodData`` from the rows in the store."""
+class StoredData:
+    """``MethodData`` from the rows in the store.
+
+    Attributes:
+        prompts: by (i, j) of a file's name; None where the aspect needs none.
+        warnings: found while scoring.
+    """
 
     cell: Cell
     method: MethodFolder
@@ -306,7 +344,11 @@ class _StoredData:
     store: FeatureStore
     models: Models
     prompts: Prompts | None
-    warnings: list[str] = field(default_factory=list)  # found while scoring
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def concept(self) -> Concept:
+        return self.cell.task.concept
 
     def images(self, extractor: str) -> Rows:
         return self._rows(self.method, extractor)
@@ -333,18 +375,28 @@ class _StoredData:
             table.get([self._digest(candidate) for _, candidate in good]),
         )
 
-    def texts(self, names: Sequence[str], *, as_published: bool = False) -> np.ndarray:
+    def peers(self, extractor: str) -> list[Sequence[str]]:
+        return [
+            [method.name(image) for image in method.images if not self._error(image, extractor)]
+            for method in self.cell.task.methods
+        ]
+
+    def texts(self, names: Sequence[str]) -> np.ndarray:
         clip = ClipText(self.models.extractor("clip_score"))
-        prompts = [self._prompt(name) for name in names]
-        if as_published:
-            texts = ["".join(p.replace(word, "") for word in PUBLISHED_WORDS) for p in prompts]
-            return clip.embed(texts, self.store, keep_end=False)
-        texts = [scored_text(prompt, self.cell.task) for prompt in prompts]
+        texts = [scored_text(self.prompt(name), self.cell.task) for name in names]
         self.warnings.append("texts are the prompt set's: right only for images made with it")
         cut = clip.truncated(texts, self.store)
         if cut:
             self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")
-        return clip.embed(texts, self.store)
+        told = np.array([bool(text) for text in texts], dtype=bool)
+        found = np.full((len(texts), clip.images.rows.dim), np.nan, np.float32)
+        found[told] = clip.embed([text for text in texts if text], self.store)
+        return found
+
+    def prompt(self, name: str) -> str:
+        """The prompt of an image."""
+        i, j, _ = parse_name(Path(name).stem)
+        return self.prompts[i, j]
 
     def decisions(self) -> list[Judged]:
         return [self._judged(checker) for checker in self.cell.checkers]
@@ -384,7 +436,3 @@ class _StoredData:
 
     def _digest(self, image: Path) -> str:
         return self.extraction.records[image].digest
-
-    def _prompt(self, name: str) -> str:
-        i, j, _ = parse_name(Path(name).stem)
-        return self.prompts[i, j]

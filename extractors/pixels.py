@@ -77,6 +77,9 @@ class PixelsExtractor:
             raise UnreadableImageError(f"over {_LARGEST} pixels")
         return Sample(picture.pixels, picture.rgb.size)
 
+    def check(self) -> None:
+        """There is no model file."""
+
     def load(self) -> None:
         """Import torchmetrics."""
         import torchmetrics.functional.image  # noqa: F401

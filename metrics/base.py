@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from metrics.spec import MetricSpec
+from utils.config import Concept
 from utils.prompts import prompt_key
 from utils.stats import mean_interval
 
@@ -22,7 +23,8 @@ class Score:
         value: None when it is not defined; ``warnings`` then say why.
         n: images or pairs it is of.
         unit: ``""``, ``"%"`` or ``"dB"``; rates without unit are in [0, 1].
-        higher_is_better: None where neither direction is.
+        higher_is_better: None where neither direction is, or none may be ranked by it here: a
+            score without a direction gets no mark for the best, whatever its metric's spec says.
         ci_low, ci_high: 95% interval, None where there is none.
         warnings: what a reader of the number must know.
         per_image: value of each image or pair, by path below the method's folder.
@@ -81,7 +83,13 @@ class Judged:
 
 
 class MethodData(Protocol):
-    """The rows of one method's images, of its reference's and of its pairs."""
+    """The rows of one method's images, of its reference's and of its pairs.
+
+    Attributes:
+        concept: what was unlearned.
+    """
+
+    concept: Concept
 
     def images(self, extractor: str) -> Rows:
         """Rows of the method's images."""
@@ -95,12 +103,14 @@ class MethodData(Protocol):
     def both(self, extractor: str) -> PairRows:
         """Rows of an image extractor for both images of each pair."""
 
-    def texts(self, names: Sequence[str], *, as_published: bool = False) -> np.ndarray:
+    def peers(self, extractor: str) -> list[Sequence[str]]:
+        """Names of each method's images that have rows: those it is compared with, and its own."""
+
+    def texts(self, names: Sequence[str]) -> np.ndarray:
         """Text embedding of the prompt of each named image, without the concept's words.
 
-        Args:
-            as_published: the published scripts' text instead: seven joined copies, cut at 77
-                tokens without the end token.
+        Returns:
+            float32 of shape (len(names), dim); a row of NaN where nothing is left of a prompt.
         """
 
     def decisions(self) -> list[Judged]:
@@ -119,8 +129,10 @@ class Aspect(Protocol):
         image_extractors: extractors of every image, references included if ``uses_reference``.
         pair_extractors: extractors of every pair.
         uses_reference: the score compares with the reference folder.
+        uses_pairs: image by image, each with the reference's of its name.
         uses_prompts: the score needs the prompt of each image.
         scopes: what it is defined on: ``forgot``, ``unrelated`` or both.
+        tasks: of the concepts that ``all`` scores it for; others only where it is asked for.
     """
 
     name: str
@@ -128,14 +140,13 @@ class Aspect(Protocol):
     image_extractors: tuple[str, ...]
     pair_extractors: tuple[str, ...]
     uses_reference: bool
+    uses_pairs: bool
     uses_prompts: bool
     scopes: tuple[str, ...]
+    tasks: tuple[str, ...]
 
     def score(self, data: MethodData) -> list[Score]:
         """Return the aspect's scores of one method; the first is the one it is known for."""
-
-    def as_published(self, data: MethodData) -> float | None:
-        """Return what the published script prints for the first score; None if it has none."""
 
 
 def category_weights(categories: Sequence[str]) -> np.ndarray:
@@ -185,7 +196,8 @@ def category_values(
 def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) -> Score:
     """Return the score that is a mean over pairs (over categories of means, where there are).
 
-    Its interval is that of ``mean_interval``, the samples of a prompt taken together.
+    Its interval is that of ``mean_interval``, the samples of a prompt taken together; where there
+    is none, a warning says why.
 
     Args:
         about: further fields of the score.
@@ -195,9 +207,9 @@ def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) ->
         return Score(metric, None, 0, **about).warn("no pair could be compared")
     prompts = [prompt_key(name) for name in per_image]
     categories = [data.category(name) for name in per_image]
-    balanced = category_values(np.array(list(per_image.values())), categories, prompts)
-    low, high = mean_interval(balanced, prompts) or (None, None)
-    value = float(balanced.mean())
-    return Score(
-        metric, value, len(per_image), ci_low=low, ci_high=high, per_image=per_image, **about
-    )
+    raw = np.array(list(per_image.values()))
+    balanced = category_values(raw, categories, prompts)
+    interval = mean_interval(balanced, prompts, raw=raw)
+    score = Score(metric, float(balanced.mean()), len(per_image), per_image=per_image, **about)
+    score = replace(score, ci_low=interval.low, ci_high=interval.high)
+    return score.warn(*filter(None, [interval.note]))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.base import MethodData, PairRows, Rows, Score, per_pair_score
+from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.spec import MetricSpec
+from utils.config import TASKS
 
 
 def clip_score(image: np.ndarray, text: np.ndarray) -> np.ndarray:
@@ -22,7 +23,7 @@ class Csdr:
     """CLIP score difference rate, in percent of the reference's score; lower is better kept.
 
     For each pair, with the prompt without the concept's words: 100 |s_ref - s| / s_ref. Signed,
-    positive values are losses.
+    positive values are losses. A prompt of nothing but these words says nothing about a scene.
     """
 
     name = "CSDR"
@@ -45,6 +46,7 @@ class Csdr:
             role="side",
             unit="%",
             high=100,
+            shown=False,
         ),
         MetricSpec(
             "clip_score",
@@ -55,6 +57,7 @@ class Csdr:
             higher_is_better=True,
             low=0,
             high=100,
+            distance=False,
         ),
         MetricSpec(
             "clip_score_reference",
@@ -64,21 +67,30 @@ class Csdr:
             role="side",
             low=0,
             high=100,
+            shown=False,
+            distance=False,
         ),
     )
     image_extractors = ("clip_score",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = True
     uses_prompts = True
     scopes = ("forgot", "unrelated")
+    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``csdr``, ``csdr_signed``, ``clip_score`` and ``clip_score_reference``."""
         both = data.both("clip_score")
-        reference, own = self._scores(both, data.texts(both.names))
+        texts = data.texts(both.names)
+        told = ~np.isnan(texts).any(axis=1)
+        paired = [name for name, kept in zip(both.names, told, strict=True) if kept]
+        reference, own = (
+            clip_score(side[told], texts[told]) for side in (both.reference, both.candidate)
+        )
         defined = reference > 0
         signed = 100 * (reference - own)[defined] / reference[defined]
-        names = [name for name, kept in zip(both.names, defined, strict=True) if kept]
+        names = [name for name, kept in zip(paired, defined, strict=True) if kept]
         percent = {"unit": "%"}
         scores = [
             per_pair_score(
@@ -90,19 +102,12 @@ class Csdr:
         if zero:
             why = f"{zero} pairs left out: the reference's CLIP score is 0"
             scores = [score.warn(why) for score in scores]
-        return [
-            *scores,
-            per_pair_score("clip_score", Rows(both.names, own), data, higher_is_better=True),
-            per_pair_score("clip_score_reference", Rows(both.names, reference), data),
+        scores += [
+            per_pair_score("clip_score", Rows(paired, own), data, higher_is_better=True),
+            per_pair_score("clip_score_reference", Rows(paired, reference), data),
         ]
-
-    def as_published(self, data: MethodData) -> float | None:
-        """The published text, differences rounded to two decimals, their mean rounded again."""
-        both = data.both("clip_score")
-        reference, own = self._scores(both, data.texts(both.names, as_published=True))
-        if len(own) == 0 or (reference == 0).any():
-            return None  # the script divides by zero
-        return round(float(np.mean(np.round(100 * abs(reference - own) / reference, 2))), 2)
-
-    def _scores(self, both: PairRows, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return clip_score(both.reference, text), clip_score(both.candidate, text)
+        empty = int((~told).sum())
+        if not empty:
+            return scores
+        why = f"{empty} pairs left out: their prompt is nothing but the concept's words"
+        return [score.warn(why) for score in scores]

@@ -7,19 +7,23 @@ metrics/frechet.py and metrics/kid.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from posixpath import splitext
 
 import numpy as np
 
-from metrics.base import MethodData, Score
-from metrics.frechet import MINIMUM, Moments, frechet_distance, frechet_distances, moments_distance
-from metrics.kid import groups_of, kernel_distances
+from metrics.base import MethodData, Rows, Score
+from metrics.frechet import MINIMUM, Moments, frechet_distances, moments_distance
+from metrics.kid import groups_of, kernel_distances, likeness, same_prompt_share
 from metrics.spec import MetricSpec
+from utils.config import TASKS
 from utils.prompts import prompt_key
 from utils.stats import jackknife_interval
 
 _BLOCKS = 10  # of the jackknife: each needs another Frechet distance
 _SHARES = np.linspace(0.25, 1, 5)  # of the subsets whose FIDs are extrapolated
+_PER_DIMENSION = 5  # images a dimension, from which on the extrapolation holds
+_SHARED = "images share prompts: drawn anew without any change they"
 
 
 def fid_infinity(x: np.ndarray, y: np.ndarray, whole: float) -> tuple[float, float]:
@@ -27,8 +31,9 @@ def fid_infinity(x: np.ndarray, y: np.ndarray, whole: float) -> tuple[float, flo
 
     FID of n images is biased by about a constant over n: the intercept of the line through the
     FIDs of random subsets, each within the next, against 1/n. Chong and Forsyth, arXiv 1911.07023.
-    The bias is such a line only where n is many times the number of dimensions the features fill:
-    of features spread evenly over all d, the intercept is too high up to about n = 10 d.
+    The bias is such a line only where n is several times the number of dimensions the features
+    fill: of features spread evenly over all d, the intercept is far too high at n = d and 1.5 d
+    (its intervals hold the truth in 0 and 50% of simulations), and right from n = 5 d on.
 
     Args:
         x: features of shape (n, d).
@@ -96,6 +101,17 @@ class Fid:
             role="damage",
             higher_is_better=False,
             low=0,
+            same_n=True,
+        ),
+        MetricSpec(
+            "fid_common",
+            "FID of the images that all methods have",
+            "fid",
+            kind="set",
+            role="damage",
+            higher_is_better=False,
+            low=0,
+            same_n=True,
         ),
         MetricSpec(
             "kid",
@@ -104,6 +120,14 @@ class Fid:
             kind="set",
             role="damage",
             higher_is_better=False,
+        ),
+        MetricSpec(
+            "kid_no_change",
+            "KID of images drawn anew without any change, which share their prompts",
+            "fid",
+            kind="set",
+            role="side",
+            shown=False,
         ),
         MetricSpec(
             "fid_infinity",
@@ -117,59 +141,106 @@ class Fid:
     image_extractors = ("inception",)
     pair_extractors = ()
     uses_reference = True
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot", "unrelated")
+    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
-        """Return ``fid`` and ``kid``, and ``fid_infinity`` where FID's covariances have full rank.
+        """Return ``fid`` and ``kid``, and what it takes to read them.
+
+        ``fid_common`` where methods have different numbers of images, of which alone FID differs:
+        then ``fid`` has no direction, so that no method is marked as the best by it.
+        ``kid_no_change`` where images share prompts. ``fid_infinity`` from 5 images a dimension on.
 
         Intervals are the jackknife's over blocks of prompts, left out of both sides. FID's is of
         FID at this number of images: its bias, the greater the fewer they are, is not in it.
         That of ``fid_infinity`` holds the jackknife's error of FID and, uncorrelated with it, the
-        fit's: in simulations 93 to 97% of them hold the FID of the distributions, but 87% where
-        the line does not hold (features spread evenly over all d dimensions, n = 2.4 d).
+        fit's: in simulations 92 to 98% of them hold the FID of the distributions.
         """
         reference, own = data.reference("inception"), data.images("inception")
-        x, y = reference.values, own.values
-        n, fewest = len(y), min(len(x), len(y))
-        about = {"n": n, "higher_is_better": False}
+        n, fewest = len(own.values), min(len(reference.values), len(own.values))
         if fewest < 2:
-            why = f"needs 2 images on each side, there are {len(x)} and {n}"
-            return [Score(m, None, **about).warn(why) for m in ("fid", "kid")]
-        y_blocks, x_blocks = blocks_of(own.names, reference.names)
-        fid = _score("fid", *frechet_distances(x, y, x_blocks, y_blocks), about)
-        kid = _score("kid", *kernel_distances(x, y, x_blocks, y_blocks), about)
-        groups = groups_of(len(x), n)
-        if groups > 1:
-            kid = kid.warn(f"mean over {groups} random groups of images, not over all pairs")
-        if fewest < MINIMUM:
-            why = (
-                f"{len(x)} and {n} images: under {MINIMUM} FID is mostly bias, which its interval "
-                "leaves out, see KID"
+            why = f"needs 2 images on each side, there are {len(reference.values)} and {n}"
+            return [Score(m, None, n, "", False).warn(why) for m in ("fid", "kid")]
+        fid = _fid("fid", reference, own)
+        scores = [fid, *_kid(reference, own)]
+        peers = [names for names in data.peers("inception") if len(names) > 1]
+        counts = sorted({len(names) for names in peers})
+        if len(counts) > 1:
+            scores[0] = replace(fid, higher_is_better=None).warn(
+                f"not ranked: methods have {counts[0]} to {counts[-1]} images, and FID rises as "
+                "they get fewer; see fid_common"
             )
-            return [fid.warn(why), kid]
-        return [fid, kid, _infinity(x, y, fid, about)]
-
-    def as_published(self, data: MethodData) -> float | None:
-        """FID rounded to two decimals."""
-        x, y = data.reference("inception").values, data.images("inception").values
-        return round(frechet_distance(x, y), 2) if min(len(x), len(y)) > 1 else None
+            scores.insert(1, _common(reference, own, peers))
+        if fewest >= max(MINIMUM, _PER_DIMENSION * reference.values.shape[1]):
+            scores.append(_infinity(reference.values, own.values, fid))
+        return scores
 
 
-def _score(
-    metric: str, value: float, without: Mapping[int, float], about: Mapping[str, Any]
-) -> Score:
+def _fid(metric: str, reference: Rows, own: Rows) -> Score:
+    x, y = reference.values, own.values
+    y_blocks, x_blocks = blocks_of(own.names, reference.names)
+    score = _score(metric, len(y), *frechet_distances(x, y, x_blocks, y_blocks))
+    fewest, enough = min(len(x), len(y)), _PER_DIMENSION * x.shape[1]
+    of_them = f"{len(x)} and {len(y)} images"
+    if fewest < MINIMUM:
+        return score.warn(
+            f"{of_them}: under {MINIMUM} FID is mostly bias, which its interval leaves out, see KID"
+        )
+    if fewest < enough:
+        return score.warn(
+            f"{of_them}: FID's bias, which its interval leaves out, can be told from {enough} on"
+        )
+    return score
+
+
+def _common(reference: Rows, own: Rows, peers: Sequence[Sequence[str]]) -> Score:
+    """FID of the images, by path without extension, that all methods have."""
+    places = {splitext(name)[0]: place for place, name in enumerate(own.names)}
+    shared = set.intersection(*({splitext(name)[0] for name in names} for names in peers))
+    kept = sorted(places[stem] for stem in shared)
+    if len(kept) < 2:
+        why = f"{len(kept)} images have a name that all {len(peers)} methods have"
+        return Score("fid_common", None, len(kept), "", False).warn(why)
+    return _fid("fid_common", reference, Rows([own.names[i] for i in kept], own.values[kept]))
+
+
+def _kid(reference: Rows, own: Rows) -> list[Score]:
+    """``kid``, and ``kid_no_change`` where it is not 0: of the reference's images drawn anew."""
+    x, y = reference.values, own.values
+    y_blocks, x_blocks = blocks_of(own.names, reference.names)
+    score = _score("kid", len(y), *kernel_distances(x, y, x_blocks, y_blocks))
+    groups = groups_of(len(x), len(y))
+    if groups > 1:
+        score = score.warn(f"mean over {groups} random groups of images, not over all pairs")
+    prompts, others = ([prompt_key(name) for name in side.names] for side in (reference, own))
+    share = same_prompt_share(prompts, others)
+    if abs(share) < 1e-12:
+        return [score]
+    no_change = Score("kid_no_change", None, len(y))
+    alike = likeness(x, prompts)
+    if alike is None:
+        why = "the reference has fewer than four prompts, or one image of each"
+        told = f"{_SHARED} are not at 0; where they are cannot be told: {why}"
+        return [score.warn(told), no_change.warn(why)]
+    value = share * alike
+    told = f"{_SHARED} are at about {value:.3g}, not at 0"
+    return [score.warn(told), replace(no_change, value=value)]
+
+
+def _score(metric: str, n: int, value: float, without: Mapping[int, float]) -> Score:
     low, high = jackknife_interval(value, without) or (None, None)
-    return Score(metric, value, ci_low=low, ci_high=high, resamples=without, **about)
+    return Score(metric, value, n, "", False, low, high, resamples=without)
 
 
-def _infinity(x: np.ndarray, y: np.ndarray, fid: Score, about: Mapping[str, Any]) -> Score:
+def _infinity(x: np.ndarray, y: np.ndarray, fid: Score) -> Score:
     from scipy.special import stdtrit
 
     value, error = fid_infinity(x, y, fid.value)
+    score = Score("fid_infinity", value, fid.n, "", False)
     if fid.ci_low is None:
-        return Score("fid_infinity", value, **about)
+        return score
     # The FID of nested subsets varies as FID of all of them does, and on its own besides.
     half = np.hypot((fid.ci_high - fid.ci_low) / 2, stdtrit(len(_SHARES) - 2, 0.975) * error)
-    low, high = float(value - half), float(value + half)
-    return Score("fid_infinity", value, ci_low=low, ci_high=high, **about)
+    return replace(score, ci_low=float(value - half), ci_high=float(value + half))

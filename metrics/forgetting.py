@@ -9,6 +9,7 @@ import numpy as np
 
 from metrics.base import Judged, MethodData, Score
 from metrics.spec import MetricSpec
+from utils.config import TASKS
 from utils.prompts import prompt_key
 from utils.stats import rate_interval
 
@@ -23,6 +24,7 @@ class Presence:
         rate: present / n in [0, 1]; None when n is 0. Lower is better forgotten. The published
             scripts call it accuracy.
         ci_low, ci_high: 95% interval of the rate (``rate_interval``); None when n is 0.
+        note: what a reader of the interval must know; else empty.
     """
 
     n: int
@@ -30,6 +32,7 @@ class Presence:
     rate: float | None
     ci_low: float | None
     ci_high: float | None
+    note: str = ""
 
     @property
     def forgetting_rate(self) -> float | None:
@@ -47,7 +50,8 @@ def presence(present: np.ndarray, names: Sequence[str]) -> Presence:
     n, count = len(present), int(np.count_nonzero(present))
     if n == 0:
         return Presence(0, 0, None, None, None)
-    return Presence(n, count, count / n, *rate_interval(present, [prompt_key(x) for x in names]))
+    interval = rate_interval(present, [prompt_key(name) for name in names])
+    return Presence(n, count, count / n, interval.low, interval.high, interval.note)
 
 
 def class_accuracy(
@@ -74,7 +78,8 @@ def presence_score(metric: str, judged: Judged) -> Score:
         return Score(metric, None, 0, "", False).warn("no image could be read")
     per_image = {name: float(p) for name, p in zip(judged.names, judged.present, strict=True)}
     interval = (found.ci_low, found.ci_high)
-    return Score(metric, found.rate, found.n, "", False, *interval, per_image=per_image)
+    score = Score(metric, found.rate, found.n, "", False, *interval, per_image=per_image)
+    return score.warn(*filter(None, [found.note]))
 
 
 class Forgetting:
@@ -101,13 +106,16 @@ class Forgetting:
             higher_is_better=True,
             low=0,
             high=1,
+            shown=False,
         ),
     )
     image_extractors = ()  # the checker's own
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
+    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate`` and ``forgetting_rate``."""
@@ -116,8 +124,4 @@ class Forgetting:
         if rate.value is None:
             return [rate, Score("forgetting_rate", None, 0, "", True, warnings=rate.warnings)]
         mirrored = (1 - rate.value, rate.n, "", True, 1 - rate.ci_high, 1 - rate.ci_low)
-        return [rate, Score("forgetting_rate", *mirrored)]
-
-    def as_published(self, data: MethodData) -> float | None:
-        """The same number; the published script left dropout on, which no seed repeats."""
-        return self.score(data)[0].value
+        return [rate, Score("forgetting_rate", *mirrored, warnings=rate.warnings)]

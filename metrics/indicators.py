@@ -5,6 +5,7 @@ from __future__ import annotations
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.forgetting import presence_score
 from metrics.spec import MetricSpec
+from utils.config import TASKS
 
 RATE_BY, SCORE_OF = "presence_rate_", "presence_score_"  # before a checker's names
 
@@ -34,13 +35,16 @@ class Indicators:
             low=0,
             high=1,
             family=True,
+            shown=False,
         ),
     )
     image_extractors = ()  # the checkers' own
     pair_extractors = ()
     uses_reference = False
+    uses_pairs = False
     uses_prompts = False
     scopes = ("forgot",)
+    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate_<checker>`` of each, then the means of their scores.
@@ -56,6 +60,3 @@ class Indicators:
             for name, one in by_name.items()
         ]
         return rates + means
-
-    def as_published(self, data: MethodData) -> None:
-        """The published scripts have one indicator a run."""

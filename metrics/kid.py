@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
+
+from utils.stats import FEWEST_CLUSTERS
 
 MOST = 5000  # images a side that are all compared with each other; the time grows as their square
 GROUP = 1000  # images of a group above it, the size of Binkowski et al.'s subsets
@@ -54,6 +59,64 @@ def kernel_distances(
     shared = sorted(set.intersection(*(set(without) for _, without in found)))
     without = {block: float(np.mean([one[block] for _, one in found])) for block in shared}
     return float(np.mean([value for value, _ in found])), without
+
+
+def same_prompt_share(prompts: Sequence[str], others: Sequence[str]) -> float:
+    """How much more often KID's pairs are of one prompt within the two sets than across them.
+
+    Images of one prompt are alike, so that KID of sets that differ in nothing else has this share
+    of their likeness in place of 0 as its expectation. It is negative where both sets answer the
+    same prompts, of which an image has one fewer within its own set than in the other.
+
+    Args:
+        prompts, others: of each image of either set, two at least.
+    """
+    counts, theirs = Counter(prompts), Counter(others)
+    within = sum(
+        sum(c * (c - 1) for c in side.values()) / (side.total() * (side.total() - 1))
+        for side in (counts, theirs)
+    )
+    across = sum(c * theirs[prompt] for prompt, c in counts.items())
+    return within - 2 * across / (counts.total() * theirs.total())
+
+
+def likeness(x: np.ndarray, prompts: Sequence[str]) -> float | None:
+    """How much greater the kernel is of two images of one prompt than of two prompts.
+
+    Of more than ``MOST`` images, those of two prompts are compared in ``groups_of`` groups.
+
+    Args:
+        x: features of shape (n, d), n > 1.
+        prompts: of each.
+
+    Returns:
+        the difference of the means, unbiased; None where no prompt has two images, or there are
+        fewer than four prompts.
+    """
+    names, which = np.unique(prompts, return_inverse=True)
+    alike, pairs = _of_one_prompt(x, which)
+    if pairs == 0 or len(names) < FEWEST_CLUSTERS:
+        return None
+    rng = np.random.default_rng(0)
+    apart, others = 0.0, 0
+    for rows in np.array_split(rng.permutation(len(x)), groups_of(len(x), len(x))):
+        own, own_pairs = _of_one_prompt(x[rows], which[rows])
+        apart += _pair_sum(x[rows]) - own
+        others += len(rows) * (len(rows) - 1) - own_pairs
+    return alike / pairs - apart / others
+
+
+def _of_one_prompt(x: np.ndarray, which: np.ndarray) -> tuple[float, int]:
+    """Sum of the kernel over the pairs of one prompt, and how many they are."""
+    order = np.argsort(which, kind="stable")
+    samples = np.split(order, np.flatnonzero(np.diff(which[order])) + 1)
+    found = [(_pair_sum(x[rows]), len(rows) * (len(rows) - 1)) for rows in samples if len(rows) > 1]
+    return sum(one for one, _ in found), sum(pairs for _, pairs in found)
+
+
+def _pair_sum(x: np.ndarray) -> float:
+    """Sum of the kernel over a set's pairs of different images, each counted twice."""
+    return float(_sums_within(x, np.ones((len(x), 1)))[0, 0])
 
 
 def groups_of(n: int, m: int) -> int:

@@ -6,60 +6,96 @@ import numpy as np
 
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.spec import MetricSpec
+from utils.config import TASKS
+
+CAP = 100.0  # dB: of 8-bit images, one level in one of 150,000 values
 
 
 class _PairAspect:
     image_extractors = ()
     pair_extractors = ("pixels",)
     uses_reference = True
+    uses_pairs = True
     uses_prompts = False
     scopes = ("forgot", "unrelated")
-
-    def as_published(self, data: MethodData) -> None:
-        """The published scripts have none."""
+    tasks = TASKS
 
 
 class Ssim(_PairAspect):
-    """SSIM, range [-1, 1], 1 for equal images. Wang et al., IEEE TIP 13 (2004)."""
+    """SSIM, range [-1, 1], 1 for equal images. Wang et al., IEEE TIP 13 (2004).
+
+    The variant is that of ``torchmetrics``: a Gaussian window of 11 x 11 pixels with a standard
+    deviation of 1.5, population variances, the mean over the RGB channels and over all positions,
+    the image being mirrored at its edges. Wang's program takes grey images, halves large ones and
+    leaves out positions whose window is not inside; scikit-image does the latter too, and its
+    default window is a square of 7 x 7.
+    """
 
     name = "ssim"
     metrics = (
-        MetricSpec("ssim", "structural similarity", name, "mean", "damage", "", True, -1, 1),
+        MetricSpec(
+            "ssim",
+            "structural similarity (torchmetrics: Gaussian window 11, sigma 1.5, mirrored edges)",
+            name,
+            "mean",
+            "damage",
+            "",
+            True,
+            -1,
+            1,
+        ),
     )
 
     def score(self, data: MethodData) -> list[Score]:
-        """Return ``ssim``."""
+        """Return ``ssim``; it has a direction only where pairs share their seeds."""
         rows = data.pairs("pixels")
-        values = Rows(rows.names, rows.values[:, 0])
-        return [per_pair_score("ssim", values, data, higher_is_better=True)]
+        score = per_pair_score("ssim", Rows(rows.names, rows.values[:, 0]), data, **_rank(data))
+        return [_with_seeds_told(score, data)]
 
 
 class Psnr(_PairAspect):
-    """PSNR in dB, -10 log10 of the mean squared error on the scale [0, 1]."""
+    """PSNR in dB, -10 log10 of the mean squared error on the scale [0, 1], at most ``CAP`` a pair.
+
+    Equal images have no error and an infinite PSNR. Left out, the method that changes least would
+    be judged by the few images that it does change; with them at the cap it comes first.
+    """
 
     name = "psnr"
     metrics = (
         MetricSpec(
             "psnr",
-            "peak signal-to-noise ratio",
+            f"peak signal-to-noise ratio, at most {CAP:.0f} dB a pair",
             "psnr",
             kind="mean",
             role="damage",
             unit="dB",
             higher_is_better=True,
             low=0,
+            high=CAP,
         ),
     )
 
     def score(self, data: MethodData) -> list[Score]:
-        """Return ``psnr``; pairs of equal images, whose PSNR is infinite, are left out."""
+        """Return ``psnr``; it has a direction only where pairs share their seeds."""
         rows = data.pairs("pixels")
         error = rows.values[:, 1].astype(np.float64)
-        differ = error > 0
-        values = Rows(
-            [name for name, kept in zip(rows.names, differ, strict=True) if kept],
-            -10 * np.log10(error[differ]),
-        )
-        score = per_pair_score("psnr", values, data, unit="dB", higher_is_better=True)
-        equal = int((~differ).sum())
-        return [score.warn(f"{equal} pairs are equal and left out") if equal else score]
+        values = Rows(rows.names, -10 * np.log10(np.maximum(error, 10 ** (-CAP / 10))))
+        score = per_pair_score("psnr", values, data, unit="dB", **_rank(data))
+        equal = int((error == 0).sum())
+        if equal:
+            score = score.warn(f"{equal} pairs are equal and count as {CAP:.0f} dB")
+        return [_with_seeds_told(score, data)]
+
+
+def _rank(data: MethodData) -> dict[str, bool | None]:
+    return {"higher_is_better": True if data.concept.shared_seeds else None}
+
+
+def _with_seeds_told(score: Score, data: MethodData) -> Score:
+    """Of two unlike scenes the smoother is the closer in pixels: a blur would win."""
+    if data.concept.shared_seeds:
+        return score
+    return score.warn(
+        "not ranked: where pairs do not share a seed SSIM and PSNR reward smoothness (if they do, "
+        "set shared_seeds: true of the concept in the YAML)"
+    )

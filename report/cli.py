@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from report.results import Key, Results
+    from evaluation.layout import Task
+    from report.compare import Ties
+    from report.results import Results
+    from report.rules import Rule
+    from report.trust import Terms
 
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
 
@@ -27,16 +31,41 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help="A B: B against A; A alone (ORG, say): every other method against it",
     )
+    add("--verify", type=Path, metavar="DIR", help="whether weights, prompts, images are the same")
+    add("--diff", nargs=2, type=Path, metavar="DIR", help="what changed between two results")
+    add = parser.add_argument_group("gate").add_argument
     add(
         "--fail-if",
         action="append",
         default=[],
         metavar="RULE",
-        help='exit with 1 if it holds: "nudity.presence_rate.high > 0.05" (repeatable)',
+        help='exit with 1 if it holds: "nudity.presence_rate.high > 5%%", "face.ESD.lpips > 0.3" '
+        'or "presence_rate worse than RESULTS by 2%%" (repeatable)',
     )
     add("--junit", type=Path, metavar="FILE", help="the outcome of each --fail-if as JUnit XML")
-    add("--verify", type=Path, metavar="DIR", help="whether weights, prompts, images are the same")
-    add("--diff", nargs=2, type=Path, metavar="DIR", help="what changed between two results")
+    add(
+        "--max-unreadable",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of a folder's files that may give no number: 0.01 or 1%% (0)",
+    )
+    add(
+        "--allow-unfit-judge",
+        action="store_true",
+        help="also gate by a judge that does not find the concept in the original's images",
+    )
+
+
+def share(text: str) -> float:
+    """Parse a share, as a number or in percent (an argparse type)."""
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"a share from 0 to 1, or in percent, not {text}")
+    return number
 
 
 def wanted(args: argparse.Namespace) -> bool:
@@ -45,21 +74,96 @@ def wanted(args: argparse.Namespace) -> bool:
 
 
 def check_flags(args: argparse.Namespace) -> None:
-    """Refuse what cannot be done, before any work.
+    """Refuse what cannot be done, before any work; an older JUnit file goes.
 
     Raises:
-        UserError: a rule that cannot be read, or flags that do not go together.
+        UserError: a rule that cannot be followed, or flags that do not go together.
     """
-    from report.gate import parse_rule
-
-    for rule in args.fail_if:
-        parse_rule(rule)
     if args.junit and not args.fail_if:
         raise UserError("--junit tells the outcome of --fail-if; give at least one")
-    if args.report and args.evaluation_aspect:
-        raise UserError("a run writes its report itself; --report is for a finished one")
+    if args.junit:
+        _make_room(args.junit)
+    jobs = {
+        "--evaluation-aspect": args.evaluation_aspect,
+        "--check": args.check,
+        "--report": args.report,
+        "--verify": args.verify,
+        "--diff": args.diff,
+    }
+    asked = [flag for flag, value in jobs.items() if value]
+    if len(asked) > 1:
+        if asked == ["--evaluation-aspect", "--report"]:
+            raise UserError("a run writes its report itself; --report is for a finished one")
+        raise UserError(f"{asked[0]} and {asked[1]} are two jobs; give one at a time")
+    for flag, value in (("--fail-if", args.fail_if), ("--compare", args.compare)):
+        for job in ("--check", "--verify", "--diff"):
+            if value and jobs[job]:
+                raise UserError(
+                    f"{flag} would not be looked at: {job} ends before it; give one at a time"
+                )
+    given = args.report and args.sources["results_dir"] == "command line"
+    if given and args.results_dir != args.report:
+        raise UserError(
+            f"--report {args.report} and --results-dir {args.results_dir} are two results folders; "
+            "give the one that is meant"
+        )
     if args.compare and len(args.compare) > 2:
         raise UserError("--compare takes one method or two")
+    rules(args)
+
+
+def rules(args: argparse.Namespace) -> list[Rule]:
+    """Return the rules of ``--fail-if``.
+
+    Raises:
+        UserError: one that cannot be followed.
+    """
+    return [check_rule(text) for text in args.fail_if]
+
+
+def check_rule(text: str) -> Rule:
+    """Parse a rule.
+
+    Raises:
+        UserError: it cannot be followed.
+    """
+    from metrics import specs
+    from report.rules import parse_rule
+
+    return parse_rule(text, specs())
+
+
+def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
+    """Refuse rules about concepts, methods or metrics that will not be scored, before the run.
+
+    Raises:
+        UserError: a rule is about none of the tasks, nor of the results that are there.
+    """
+    from report.results import read_results
+    from utils.results import MANIFEST
+
+    found = rules(args)
+    there = (args.results_dir / MANIFEST).is_file() and bool(found)
+    earlier = read_results(args.results_dir) if there else None
+    rows = earlier.scores if earlier else []
+    concepts = dict.fromkeys([*(t.concept.name for t in tasks), *(row.concept for row in rows)])
+    methods = {row.method: row.method for row in rows}
+    methods |= {earlier.title(row.method): row.method for row in rows} if earlier else {}
+    for method in (folder.method for task in tasks for folder in task.methods):
+        methods |= {method.name: method.folder, method.folder: method.folder}
+    for rule in found:
+        rule.resolve(list(concepts), methods)
+
+
+def _make_room(path: Path) -> None:
+    """Remove an older JUnit file: after an error it would still say what was true then."""
+    from utils.files import check_writable
+
+    check_writable(path.parent, "--junit")
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"--junit {path}: cannot be written ({error.strerror})") from error
 
 
 def look_back(args: argparse.Namespace) -> int:
@@ -75,40 +179,63 @@ def look_back(args: argparse.Namespace) -> int:
 
     findings = verify.verify(read_results(args.verify))
     print(verify.render(findings))
-    return 0 if all(finding.stands for finding in findings) else EXIT_FAILED
+    return 0 if verify.stands(findings) else EXIT_FAILED
 
 
-def write(args: argparse.Namespace, results: Results, tied: set[Key]) -> None:
+def write(args: argparse.Namespace, results: Results, tied: Ties) -> None:
     """Write the report of results whose ties are known, and say where."""
     from report.page import write_report
+    from utils import generation
 
-    written = write_report(results, tied, images=args.report_images)
+    with generation.held(results.folder):
+        written = write_report(results, tied, images=args.report_images)
     if not args.quiet:
         print(f"report: {_names(written)}", file=sys.stderr)
 
 
-def finish(args: argparse.Namespace, results: Results) -> int:
-    """Compare and gate; returns the exit code."""
+def finish(
+    args: argparse.Namespace, results: Results, concepts: Sequence[str] | None, *, fresh: bool
+) -> int:
+    """Compare and gate; returns the exit code.
+
+    Args:
+        concepts: those of ``--concepts`` by the names of the configuration.
+        fresh: the results are of a run that has just ended.
+    """
     if args.compare:
         from report.compare import compare, render
 
         print(f"\n{render(compare(results, *args.compare), results)}")
-    return _gate(args, results) if args.fail_if else 0
+    return _gate(args, results, _terms(args, concepts, fresh)) if args.fail_if else 0
 
 
 def _names(paths: Sequence[Path]) -> str:
     return f"{paths[0]}" + (f" and {len(paths) - 1} tables and plots" if paths[1:] else "")
 
 
-def _gate(args: argparse.Namespace, results: Results) -> int:
-    from report.gate import check, junit, parse_rule
+def _gate(args: argparse.Namespace, results: Results, terms: Terms) -> int:
+    from report.gate import check, render
+    from report.junit import junit
     from utils.results import replace_file
 
-    rules = [parse_rule(text) for text in args.fail_if]
-    failures = check(results, rules)
+    checks = check(results, rules(args), terms)
     if args.junit:
-        document = junit(results, rules)
+        document = junit(checks)
         replace_file(args.junit, lambda path: path.write_text(document, encoding="utf-8"))
-    for failure in failures:
-        print(f"failed: {failure}")
-    return EXIT_FAILED if failures else 0
+    print(f"\n{render(checks)}")
+    return EXIT_FAILED if any(one.failed for one in checks) else 0
+
+
+def _terms(args: argparse.Namespace, concepts: Sequence[str] | None, fresh: bool) -> Terms:
+    from checkers import CHECKERS
+    from report.trust import Terms
+
+    return Terms(
+        concepts=concepts,
+        methods=args.methods,
+        judge=CHECKERS.canonical(args.indicator) if args.indicator else None,
+        preset=args.preset if args.threshold is None else f"threshold {args.threshold:g}",
+        most_unreadable=args.max_unreadable,
+        allow_unfit=args.allow_unfit_judge,
+        fresh=fresh,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from report.compare import LEVEL, Comparison, compare_scores, p_text
+from report.compare import LEVEL, Comparison, Untested, compare_scores, p_text
 from report.results import Key, Results
 
 
@@ -16,18 +16,18 @@ class Change:
     Attributes:
         key: concept, method, metric.
         before, after: None where a folder has no such score, or it is not defined.
-        test: of after minus before, on the images that both have; None where there is no test.
+        test: of after minus before, on the images that both have; or why there is none.
     """
 
     key: Key
     before: float | None
     after: float | None
-    test: Comparison | None
+    test: Comparison | Untested
 
     @property
     def difference(self) -> float | None:
         """After minus before; where there is a test, on the images that it is of."""
-        if self.test is not None:
+        if isinstance(self.test, Comparison):
             return self.test.difference
         return None if None in (self.before, self.after) else self.after - self.before
 
@@ -86,7 +86,7 @@ def render(one: Results, two: Results) -> str:
             _number(change.before),
             _number(change.after),
             "" if change.difference is None else f"{change.difference:+.4g}" + _mark(change.test),
-            "" if change.test is None else p_text(change.test.p),
+            _p(change.test),
         ]
         for change in changes
     ]
@@ -103,5 +103,9 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
-def _mark(test: Comparison | None) -> str:
-    return "*" if test is not None and test.p < LEVEL else ""
+def _mark(test: Comparison | Untested) -> str:
+    return "*" if isinstance(test, Comparison) and test.p < LEVEL else ""
+
+
+def _p(test: Comparison | Untested) -> str:
+    return f"not tested: {test.reason}" if isinstance(test, Untested) else p_text(test.p)

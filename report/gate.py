@@ -1,148 +1,203 @@
-"""Rules that fail a run: ``--fail-if "nudity.presence_rate.high > 0.05"``."""
+"""The gate: whether any rule holds for any method, of numbers that can be trusted.
+
+It fails closed. A number that is missing, not finite, of images that were replaced, of a part of
+the images only, or by another judge than the one asked for is an error, never a pass.
+"""
 
 from __future__ import annotations
 
 import math
-import operator
-import re
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from evaluation.layout import ORIGINAL
-from report.results import Results, ScoreRow
+from report.compare import Untested, compare_scores
+from report.results import Key, Results, ScoreRow, read_results
+from report.rules import FIELDS, OVER_SEEDS, Rule
+from report.trust import Terms, Trust, scope_of
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
-
-_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-}
-_FIELDS = {"value": "value", "low": "ci_low", "high": "ci_high"}
-_RULE = re.compile(
-    r"\s*(?P<name>[^<>=]*\w)\s*(?P<sign>>=|<=|==|>|<)"
-    r"\s*(?P<limit>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
-)
+from utils.stats import PROMPTS_FIXED
+from utils.text import printable
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A run fails if the rule holds for any unlearned method.
+class Check:
+    """A rule and a score that it is about.
 
     Attributes:
-        text: as the user wrote it.
-        concept: None for every concept.
-        field: ``value``, ``low`` or ``high`` (ends of the 95% interval).
-        sign: one of > >= < <= ==.
+        number: what was held against the rule's limit.
+        judge: who saw the concept or did not, and whether that judge was tried; empty where no
+            judge is needed.
     """
 
-    text: str
-    concept: str | None
-    metric: str
-    field: str
-    sign: str
-    limit: float
+    rule: Rule
+    key: Key
+    number: float
+    judge: str = ""
 
-    def holds(self, row: ScoreRow) -> bool:
-        """Whether the condition is true of a score."""
-        return _OPERATORS[self.sign](getattr(row, _FIELDS[self.field]), self.limit)
+    @property
+    def failed(self) -> bool:
+        return self.rule.holds(self.number)
+
+    @property
+    def distance(self) -> float:
+        """How far the number is from the limit."""
+        return abs(self.number - self.rule.limit)
+
+    def __str__(self) -> str:
+        concept, method, metric = self.key
+        what = f"{metric} {self.rule.field}"
+        if self.rule.earlier is not None:
+            what += f" is worse than in {self.rule.earlier} by"
+        else:
+            what += " is"
+        return printable(
+            f"{concept}, {method}: {what} {self.number:.6g} ({self.rule.text.strip()})"
+        )
+
+
+def check(results: Results, rules: Sequence[Rule], terms: Terms) -> list[Check]:
+    """Hold every rule against every method that it is about.
+
+    Raises:
+        UserError: a rule is about nothing, or about a number that cannot be trusted.
+    """
+    trust = Trust(results, terms)
+    gate = _Gate(results, terms, trust)
+    wanted = [(rule, key) for rule in rules for key in gate.keys(rule)]
+    trust.verify([key for _, key in wanted])
+    return [Check(rule, key, gate.number(rule, key), trust.judge(key)) for rule, key in wanted]
+
+
+def render(checks: Sequence[Check]) -> str:
+    """Return a line for each failure; of a pass how much passed, and what came nearest."""
+    failed = [check for check in checks if check.failed]
+    if failed:
+        return "\n".join(f"failed: {check}" for check in failed)
+    by_rule: dict[Rule, list[Check]] = {}
+    for one in checks:
+        by_rule.setdefault(one.rule, []).append(one)
+    lines = [
+        f"passed: {rule.text.strip()}: none of {len(of)} "
+        f"{'score' if len(of) == 1 else 'scores'}; nearest {_place(nearest)} {nearest.number:.6g}"
+        for rule, of in by_rule.items()
+        if (nearest := min(of, key=lambda one: one.distance))
+    ]
+    lines += [f"judge: {judge}" for judge in dict.fromkeys(one.judge for one in checks) if judge]
+    return "\n".join([*lines, f"gate: {len(checks)} of {len(checks)} checks passed"])
+
+
+def _place(one: Check) -> str:
+    return printable(f"{one.key[0]}, {one.key[1]}:")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A rule that holds for a score."""
+class _Gate:
+    """Finds the numbers that rules are about."""
 
-    rule: Rule
-    row: ScoreRow
+    results: Results
+    terms: Terms
+    trust: Trust
 
-    def __str__(self) -> str:
-        number = getattr(self.row, _FIELDS[self.rule.field])
-        where = f"{self.row.concept}, {self.row.method}: {self.row.metric}"
-        return f"{where} {self.rule.field} is {number:.6g} ({self.rule.text.strip()})"
+    def keys(self, rule: Rule) -> list[Key]:
+        """The scores that a rule is about: of every method, whether it has one or not.
 
-
-def parse_rule(text: str) -> Rule:
-    """Read ``[CONCEPT.]METRIC[.value|low|high] OP NUMBER``.
-
-    Raises:
-        UserError: it is none.
-    """
-    found = _RULE.fullmatch(text)
-    if not found:
-        raise UserError(
-            f'--fail-if "{text}": write [CONCEPT.]METRIC[.value|low|high] and one of > >= < <= == '
-            'and a number, for example "nudity.presence_rate.high > 0.05"'
+        Raises:
+            UserError: there is none, or a name is not known.
+        """
+        there = dict.fromkeys(
+            [(c, m, scope) for c, m, scope in self.trust.places if m]
+            + [(row.concept, row.method, scope_of(row.metric)) for row in self.results.scores]
         )
-    name, field = found["name"], "value"
-    if name.rpartition(".")[2] in _FIELDS:
-        name, _, field = name.rpartition(".")
-    concept, _, metric = name.rpartition(".")
-    return Rule(text, concept or None, metric, field, found["sign"], float(found["limit"]))
+        concepts = list(dict.fromkeys(concept for concept, _, _ in there))
+        titles = {self.results.title(method): method for _, method, _ in there}
+        methods = titles | {method: method for _, method, _ in there}
+        concept, method = rule.resolve(concepts, methods)
+        kept_concepts = self._limit("--concepts", self.terms.concepts, {c: c for c in concepts})
+        kept_methods = self._limit("--methods", self.terms.methods, methods)
+        keys = [
+            (c, m, rule.metric)
+            for c, m, scope in there
+            if scope == scope_of(rule.metric)
+            and c in kept_concepts
+            and m in kept_methods
+            and concept in (None, c)
+            and (m == method if method else m != ORIGINAL)
+        ]
+        if not keys:
+            raise rule.wrong("no unlearned method that it could be about")
+        return keys
 
+    def _limit(self, flag: str, names: Sequence[str] | None, known: Mapping[str, str]) -> set[str]:
+        if names is None:
+            return set(known.values())
+        for name in names:
+            if match(name, known) is None:
+                there = dict.fromkeys(known.values())
+                raise UserError(
+                    f"{flag} {name}: not in {self.results.folder}{did_you_mean(name, known)}; "
+                    f"there are {', '.join(there)}"
+                )
+        return {known[match(name, known)] for name in names}
 
-def check(results: Results, rules: Sequence[Rule]) -> list[Failure]:
-    """Return the scores for which a rule holds.
+    def number(self, rule: Rule, key: Key) -> float:
+        """Return what is held against a rule's limit.
 
-    Raises:
-        UserError: a rule is of no score, or of one that is not defined: a gate must not pass
-            because a name is misspelt or a number is missing.
-    """
-    return [Failure(rule, row) for rule in rules for row in _rows(results, rule) if rule.holds(row)]
+        Raises:
+            UserError: it is missing, or cannot be trusted.
+        """
+        row = self.results.by_key.get(key)
+        if row is None:
+            raise rule.wrong(f"{_named(key)} was not scored{self.trust.why_not_scored(key)}")
+        why = self.trust.against(row) or _of_which_interval(rule, row)
+        if why:
+            raise rule.wrong(f"{_named(key)} {why}")
+        number = self._worse(rule, row) if rule.earlier else getattr(row, FIELDS[rule.field])
+        if number is None or not math.isfinite(number):
+            because = f": {row.warnings[0]}" if row.warnings else ""
+            raise rule.wrong(f"{_named(key)} has no {rule.field}{because}")
+        return number
 
-
-def _rows(results: Results, rule: Rule) -> list[ScoreRow]:
-    concepts = results.concepts
-    if rule.concept is not None:
-        concepts = [_known(rule, "concept", rule.concept, concepts)]
-    metrics = list(dict.fromkeys(row.metric for row in results.scores if row.concept in concepts))
-    metric = _known(rule, "metric", rule.metric, metrics)
-    rows = [
-        row
-        for row in results.scores
-        if row.concept in concepts and row.metric == metric and row.method != ORIGINAL
-    ]
-    if not rows:
-        raise UserError(f'--fail-if "{rule.text}": no unlearned method has {metric}')
-    for row in rows:
-        number = getattr(row, _FIELDS[rule.field])
-        if number is None or math.isnan(number):  # no condition is true of NaN
-            raise UserError(
-                f'--fail-if "{rule.text}": {metric} of {row.method} ({row.concept}) has no '
-                f"{rule.field}{': ' + row.warnings[0] if row.warnings else ''}"
+    def _worse(self, rule: Rule, row: ScoreRow) -> float | None:
+        """By how much a score is worse than in an earlier results folder."""
+        earlier = read_results(rule.earlier)
+        before = earlier.by_key.get(row.key)
+        if before is None or before.value is None or row.value is None:
+            raise rule.wrong(f"{_named(row.key)} has no value in {rule.earlier} to compare with")
+        why = Trust(earlier, replace(self.terms, judge=None, preset=None)).against(before)
+        if why:
+            raise rule.wrong(f"{_named(row.key)} in {rule.earlier} {why}")
+        if self.trust.said_of_judge(row.key) != Trust(earlier, self.terms).said_of_judge(row.key):
+            raise rule.wrong(f"{_named(row.key)} was judged by another checker in {rule.earlier}")
+        sign = -1 if self.results.spec(row.metric).higher_is_better else 1
+        if rule.field == "value":
+            return sign * (row.value - before.value)
+        test = compare_scores(self.results, row.key, earlier, row.key)
+        if isinstance(test, Untested) or test.ci_low is None:
+            why = test.reason if isinstance(test, Untested) else "every pair differs by the same"
+            raise rule.wrong(
+                f"{_named(row.key)} and that of {rule.earlier} have no interval of their "
+                f"difference ({why})"
             )
-    return rows
+        ends = sorted((sign * test.ci_low, sign * test.ci_high))
+        return ends[rule.field.startswith("high")]
 
 
-def _known(rule: Rule, kind: str, name: str, known: Sequence[str]) -> str:
-    found = match(name, known)
-    if found is None:
-        raise UserError(
-            f'--fail-if "{rule.text}": no {kind} {name}{did_you_mean(name, known)}; there are '
-            f"{', '.join(known)}"
+def _of_which_interval(rule: Rule, row: ScoreRow) -> str:
+    """An interval with the prompts fixed counts only where the rule names it so."""
+    if rule.earlier is not None or rule.field == "value":
+        return ""
+    fixed, named = PROMPTS_FIXED in row.warnings, rule.field.endswith(OVER_SEEDS)
+    if fixed and not named:
+        return (
+            f"has an interval over seeds, with its prompts fixed (too few of them): write "
+            f".{rule.field}{OVER_SEEDS} if that is what you mean"
         )
-    return found
+    if named and not fixed:
+        return f"has an interval over prompts: write .{rule.field.removesuffix(OVER_SEEDS)}"
+    return ""
 
 
-def junit(results: Results, rules: Sequence[Rule]) -> str:
-    """Return JUnit XML: a test case for each rule, concept and method."""
-    suite = ET.Element("testsuite", name="unlearning gate")
-    failed = 0
-    cases = [(rule, row) for rule in rules for row in _rows(results, rule)]
-    for rule, row in cases:
-        name = _printable(f"{row.method}: not {rule.text.strip()}")
-        case = ET.SubElement(suite, "testcase", classname=_printable(row.concept), name=name)
-        if rule.holds(row):
-            failed += 1
-            ET.SubElement(case, "failure", message=_printable(str(Failure(rule, row))))
-    suite.set("tests", str(len(cases)))
-    suite.set("failures", str(failed))
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Without the control characters that XML cannot hold."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def _named(key: Key) -> str:
+    return f"{key[2]} of {key[1]} ({key[0]})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 from report.results import Results
 from utils.errors import UserError
 from utils.images import UnreadableImageError, decode, read, scan
-from utils.results import folder_digest
+from utils.results import file_sha256, folder_digest
+from utils.text import printable
 
 _NOTHING = folder_digest(())  # of a folder of which no image was read
 # Names of paths and of their digests in what models and checkers say of themselves.
@@ -21,10 +22,10 @@ _WEIGHTS = (("path", "sha256"), ("linear_path", "linear_sha256"), ("head", "sha2
 
 @dataclass(frozen=True)
 class Finding:
-    """One file or folder that scores were computed from.
+    """One file or folder that scores were computed from, or stand in.
 
     Attributes:
-        kind: ``weights``, ``configuration`` or ``images``.
+        kind: ``results``, ``weights``, ``configuration`` or ``images``.
         state: ``unchanged``, ``changed``, ``gone`` or ``unreadable``.
     """
 
@@ -38,10 +39,29 @@ class Finding:
 
 
 def verify(results: Results) -> list[Finding]:
-    """Compute the digests of ``manifest.json`` again, of every run whose scores still stand."""
+    """Compute the digests of every run whose scores still stand again.
+
+    Those of the result files themselves were held against the manifest when they were read.
+    """
+    own = [
+        Finding("results", results.folder / name, "unchanged")
+        for name in results.manifest.get("files", ())
+    ]
     wanted = dict.fromkeys(item for run in results.runs for item in _items(run))
+    return own + _findings(wanted)
+
+
+def verify_run(run: Mapping[str, Any], folders: Collection[str]) -> list[Finding]:
+    """Compute the digests of what one run read again, of images only those in ``folders``."""
+    kept = {Path(run["folder"], folder) for folder in folders}
+    return _findings(
+        item for item in dict.fromkeys(_items(run)) if item[0] != "images" or item[1] in kept
+    )
+
+
+def _findings(items: Iterable[tuple[str, Path, str]]) -> list[Finding]:
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda item: _finding(*item), wanted))
+        return list(pool.map(lambda item: _finding(*item), items))
 
 
 def _items(run: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:
@@ -69,8 +89,9 @@ def _finding(kind: str, path: Path, digest: str) -> Finding:
 
 
 def _same_file(path: Path, digest: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+    if not path.is_file():  # a pipe in its place would never end
+        raise UserError(f"{path}: not a file")
+    return file_sha256(path) == digest
 
 
 def _same_images(folder: Path, digest: str) -> bool:
@@ -94,12 +115,21 @@ def _digest(image: Path, must_decode: bool) -> str | None:
     return hashlib.sha256(data).hexdigest()
 
 
-def render(findings: list[Finding]) -> str:
+def stands(findings: Sequence[Finding]) -> bool:
+    """Whether results stand: there is something that they were computed from, all unchanged."""
+    return any(one.kind != "results" for one in findings) and all(one.stands for one in findings)
+
+
+def render(findings: Sequence[Finding]) -> str:
     """Return a line for each thing that is not what it was, and what that means."""
-    lines = [f"{one.state}: {one.kind} {one.path}" for one in findings if not one.stands]
+    lines = [
+        f"{one.state}: {one.kind} {printable(str(one.path))}" for one in findings if not one.stands
+    ]
     same = sum(one.stands for one in findings)
+    if not any(one.kind != "results" for one in findings):
+        lines.append("the manifest lists no images and no weights: nothing shows that they stand")
     lines.append(
         f"{same} of {len(findings)} files and folders are unchanged: the results "
-        + ("stand" if same == len(findings) else "do not stand as a whole")
+        + ("stand" if stands(findings) else "do not stand as a whole")
     )
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import benchmark
+from metrics import ASPECTS
 from tests.conftest import DEMO, ROOT, SHARED, photo
 
 METHODS = ("ORG", "ESD", "UCE")
@@ -84,7 +85,7 @@ def test_every_aspect_in_one_run_and_nothing_twice(run, church, tmp_path, model_
     code, out, err = run(*flags, cache="cold")
     assert code == 0, err
     metrics = {metric for _, _, metric in scores(tmp_path)}
-    assert metrics >= {"presence_rate", "fid", "kid", "lpips", "yolo_person"}
+    assert metrics >= {"presence_rate", "fid", "kid", "lpips"}
     assert metrics >= {"csdr", "csdr_signed", "clip_score", "ssim", "psnr"}
     assert "Erased Stable Diffusion" in out
     # 12 images of the methods and 4 of the reference, once for all methods; 12 pairs.
@@ -100,7 +101,7 @@ def test_every_aspect_in_one_run_and_nothing_twice(run, church, tmp_path, model_
 
 
 def test_published_json_files_have_the_published_nesting(run, church, tmp_path, model_flags):
-    run("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    run("--evaluation-aspect", *ASPECTS, "--data-root", church, *model_flags)
     run("--evaluation-aspect", "fid", "lpips", "--object", "--data-root", church, *model_flags)
     files = {p.name: json.loads(p.read_text()) for p in (tmp_path / "results").glob("*.json")}
     assert set(files) - {"manifest.json", "scores.json"} == {
@@ -161,7 +162,8 @@ def test_a_bad_a_missing_and_a_surplus_image_are_named_and_the_rest_scored(
         assert "unreadable: 0_0_0.png" in text
         assert "missing: 0_0_1" in text
         assert "surplus: 0_1_7" in text
-    assert scores(tmp_path)["object_church", "UCE", "lpips"]["warnings"] == ""
+    warnings = scores(tmp_path)["object_church", "UCE", "lpips"]["warnings"]
+    assert warnings == "no interval: 2 prompts, and it takes 4"
 
 
 def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags):
@@ -180,7 +182,6 @@ def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags)
 
 def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path, monkeypatch):
     monkeypatch.setattr("utils.weights.download", _no_network)
-    monkeypatch.setattr("extractors.yolo.download", _no_network)
     code, out, _ = run("--evaluation-aspect", "all", "--data-root", DEMO.parent)
     assert code == 0
     metrics = {metric for _, _, metric in scores(tmp_path)}
@@ -197,7 +198,6 @@ def test_all_judges_nudity_by_nudenet_where_there_is_no_clip_and_says_so(
     run, make_images, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("utils.weights.download", _no_network)
-    monkeypatch.setattr("extractors.yolo.download", _no_network)
     make_images("data/Nudity/forgot/ORG", 2)
     code, _, _ = run("--evaluation-aspect", "all", "--data-root", tmp_path / "data")
     assert code == 0
@@ -319,17 +319,40 @@ def test_plain_folders_with_a_reference_need_no_yaml(run, church, tmp_path, mode
     assert_same(yaml, {key[1:]: value for key, value in found.items()}, rel=0)
 
 
-def test_compat_shows_the_published_value_beside_the_right_one(run, church, tmp_path, model_flags):
-    _, out, _ = run(
-        *("--evaluation-aspect", "lpips", "CSDR", "--data-root", church, "--compat", "igmu"),
-        *model_flags,
-    )
-    rows = json.loads((tmp_path / "results" / "compat_igmu.json").read_text())["igmu"]
-    lpips = [row for row in rows if row["metric"] == "lpips"]
-    assert len(lpips) == 3
-    assert all(row["published"] == round(row["published"], 4) for row in lpips)
-    assert all(abs(row["difference"]) < 1e-3 for row in lpips)
+def test_all_keeps_people_for_concepts_of_which_they_are_a_measure(
+    run, church, tmp_path, model_flags
+):
+    # A church without a visitor is no damage.
+    _, out, _ = run("--evaluation-aspect", "all", "--data-root", church, *model_flags)
+    assert "yolo_person" not in {metric for _, _, metric in scores(tmp_path)}
+    assert "yolo of object_church: yolo is no measure of object concepts" in out
+    run("--evaluation-aspect", "yolo", "--data-root", church, *model_flags)
+    row = scores(tmp_path)["object_church", "ESD", "yolo_person"]
+    assert (row["higher_is_better"], row["value"] != "") == ("", True)
+
+
+def test_compat_shows_the_published_value_beside_the_right_one(
+    run, make_images, tmp_path, model_flags
+):
+    for m, folder in enumerate(("remove_word/ORG", "forgot/ORG", "forgot/ESD", "forgot/Mine")):
+        make_images(f"data/Nudity/{folder}", 5, first=10 * m)
+    make_images("data/Church/forgot/ESD", 5)
+    aspects = ("forgetting", "fid", "lpips", "CSDR")
+    flags = ("--data-root", tmp_path / "data", "--compat", "igmu", "--indicator", "nudenet")
+    code, out, err = run("--evaluation-aspect", *aspects, *flags, *model_flags)
+    assert code == 0, err
+    found = json.loads((tmp_path / "results" / "compat_igmu.json").read_text())["igmu"]
+    rows = {(row["concept"], row["method"], row["metric"]): row for row in found}
+    for metric, digits in (("lpips", 4), ("fid", 2), ("csdr", 2)):
+        row = rows["nudity", "ESD", metric]
+        assert row["published"] == round(row["published"], digits)
+        assert row["difference"] == row["published"] - row["value"]
+        assert rows["nudity", "Mine", metric]["published"] is None
+    assert abs(rows["nudity", "ESD", "lpips"]["difference"]) < 1e-3
+    random = rows["nudity", "ESD", "presence_rate"]  # by bi_multiC, though nudenet was asked for
+    assert 0 <= random["published_low"] <= random["published_high"] <= 1
     assert "as the published scripts would have it" in out
+    assert "Mine is not in the script's list of methods" in out
 
 
 def test_check_finds_what_would_falsify_and_exits_with_1(run, church, tmp_path):
@@ -395,7 +418,7 @@ def test_a_bad_reference_is_named_too(run, church, tmp_path, model_flags):
     warnings = found["object_church", "ESD", "ssim"]["warnings"]
     assert "reference: unreadable: 0_0_0.png" in warnings
     assert "reference: black: 0_0_1.png" in warnings
-    assert found["object_church", "ESD", "yolo_person"]["warnings"] == ""
+    assert "reference" not in found["object_church", "ESD", "yolo_person"]["warnings"]
     code, out, _ = run("--check", "--data-root", church)
     assert code == 1
     assert "object_church (reference): black: 0_0_1.png" in out
@@ -502,7 +525,7 @@ ONE_LINE = {
         ["--evaluation-aspect", "ssim", "--object", "--data-root", ".", "--reference", "."],
         "have no unrelated/",
     ),
-    "no aspect": ([], "name an --evaluation-aspect"),
+    "json of nothing": (["--compare", "ORG", "--json"], "--json goes with"),
     "wrong aspect": (["--evaluation-aspect", "fdi"], "did you mean fid?"),
     "wrong concept": (["--evaluation-aspect", "fid", "--concepts", "Fase"], "did you mean"),
     "no data": (["--evaluation-aspect", "fid", "--data-root", "gone"], "gone: no such folder"),
@@ -563,8 +586,10 @@ def test_after_a_run_results_are_reported_compared_gated_and_verified(run, churc
     assert 'failures="2"' in (tmp_path / "gate.xml").read_text()
     code, out, _ = run("--diff", results, results)
     assert (code, out.strip()) == (0, "the 6 scores are the same")
-    code, _, err = run("--compare", "ORG")
-    assert (code, "fewer than four prompts" in err) == (2, True)
+    code, out, _ = run("--compare", "ORG")
+    assert code == 0
+    assert "not tested:" in out
+    assert "(2 prompts, and it takes 4)" in out
     shutil.rmtree(church / "Church" / "forgot" / "ESD")
     code, out, _ = run("--verify", results)
     assert (code, "gone: images" in out) == (1, True)
@@ -576,7 +601,7 @@ def test_after_a_run_results_are_reported_compared_gated_and_verified(run, churc
         (("--fail-if", "fid"), "--fail-if"),
         (("--junit", "x.xml"), "--junit tells the outcome"),
         (("--compare", "A", "B", "C"), "one method or two"),
-        (("--report", "gone"), "no such folder"),
+        (("--report", "gone"), "two results folders"),
         (("--evaluation-aspect", "fid", "--report", "x"), "a run writes its report itself"),
     ],
 )

@@ -19,6 +19,7 @@ from torchmetrics.functional.image import (
 )
 
 import benchmark
+from metrics import ASPECTS
 from tests.conftest import ROOT, photo
 
 METHODS = ("ESD", "UCE")
@@ -39,9 +40,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(data, model_flags, tmp_path_factory):
-    """The results folder of one run of every aspect."""
+    """The results folder of one run of every aspect, YOLO's too: ``all`` keeps it for nudity."""
     folder = tmp_path_factory.mktemp("results")
-    arguments = ["--evaluation-aspect", "all", "--data-root", str(data.parent), *model_flags]
+    arguments = ["--evaluation-aspect", *ASPECTS, "--data-root", str(data.parent), *model_flags]
     arguments += ["--results-dir", str(folder), "--cache-dir", str(folder / "cache"), "--quiet"]
     assert benchmark.main(arguments) == 0
     return folder

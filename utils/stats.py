@@ -1,13 +1,16 @@
-"""Statistics of scores.
+"""Statistics of scores: intervals, and the tests of means and of scores of whole sets.
 
-Arrays and scipy.special only: importing scipy.stats or statsmodels takes longer than a cached run.
-The tests hold every function against one of them, or a closed form.
+The tests of rates are in ``utils.paired_rates``, the comparison of many methods in ``utils.best``;
+docs/statistics.md explains all of them, and shows how often they hold in simulations. Arrays and
+scipy.special only: importing scipy.stats or statsmodels takes longer than a cached run. The tests
+hold every function against one of them, or a closed form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -16,17 +19,44 @@ import numpy as np
 RESAMPLES = 2000
 FEWEST_CLUSTERS = 4  # with fewer, too many resamples hold one cluster alone
 MANY_CLUSTERS = 1000  # with more, t is Student's to the second digit, and drawing takes seconds
-_ADDED = 0.1  # clusters of successes, and of failures, in a design effect
-_PIECE = 4_000_000  # numbers of a resampling matrix held at a time
+ADDED = 0.1  # clusters of successes, and of failures, in a design effect
+_SAME_MEANS = "every prompt has the same mean, which shows no spread"
+_WIDEST = 3  # times Student's interval: a bootstrap of four prompts knows no bounds itself
+
+# The note of an interval that does not speak of prompts: with these few, it cannot.
+PROMPTS_FIXED = (
+    f"the interval is over seeds, with the prompts fixed: fewer than {FEWEST_CLUSTERS} prompts"
+)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95% interval, or why there is none.
+
+    Attributes:
+        low, high: None where there is none.
+        note: one sentence that a reader needs: why there is none, or ``PROMPTS_FIXED`` where other
+            prompts than these are left out of account; else empty.
+    """
+
+    low: float | None
+    high: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A difference, its 95% interval, and the two-sided p-value of no difference."""
+    """A difference, its 95% interval, and the two-sided p-value of no difference.
+
+    The interval leaves 0 out exactly where p is below 0.05.
+
+    Attributes:
+        ci_low, ci_high: None where every pair differs by the same.
+    """
 
     difference: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     p: float
 
 
@@ -41,50 +71,64 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     """
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"no interval for {successes} of {n}")
-    return _wilson(successes / n, n, NormalDist().inv_cdf((1 + confidence) / 2))
+    low, high = _wilson(successes / n, n, NormalDist().inv_cdf((1 + confidence) / 2))
+    return float(low), float(high)
 
 
-def _wilson(rate: float, n: float, quantile: float) -> tuple[float, float]:
+def _wilson(rate: Any, n: Any, quantile: float) -> tuple[Any, Any]:
     q2 = quantile**2
     centre = (rate * n + q2 / 2) / (n + q2)
     half = (q2 * n * rate * (1 - rate) + q2 * q2 / 4) ** 0.5 / (n + q2)
-    return (0.0 if rate == 0 else centre - half), (1.0 if rate == 1 else centre + half)
+    return np.where(rate == 0, 0.0, centre - half), np.where(rate == 1, 1.0, centre + half)
 
 
-def rate_interval(
-    successes: Sequence[bool], clusters: Sequence[Any], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Interval of a rate over images, of which those of one cluster (prompt) are not independent.
+def rate_interval(successes: Sequence[bool], clusters: Sequence[Any]) -> Interval:
+    """95% interval of a rate over images, of which those of one cluster (prompt) are not alone.
 
     Wilson's with ``effective_number`` in the place of n, and Student's quantile with one degree of
-    freedom less than there are clusters; with five or ten samples a prompt it covers 91 to 99% of
-    the time, of rates from 1 to 50% and whatever the samples have in common; Wilson's own, which
-    takes them as independent, 32 to 98%. It is Wilson's own where every cluster is one image, or
-    with fewer than four clusters, of whose images alone it then speaks. Source: N. Dean and
-    M. Pagano, J. Surv. Stat. Methodol. 3 (2015).
+    freedom less than there are clusters. More successes never lower either limit: the upper one is
+    the highest that these successes, or some of them alone, would have, the lower one the same of
+    failures. Without that, 0 of 250 would have a higher upper limit than 1 of 250, as only the
+    latter shows that the samples of a prompt can differ. It is Wilson's own where every cluster is
+    one image, or with fewer than four clusters, which its note then says (``PROMPTS_FIXED``).
+    Source: N. Dean and M. Pagano, J. Surv. Stat. Methodol. 3 (2015).
 
     Args:
         successes: of shape (n,), n > 0.
         clusters: the cluster of each.
 
     Returns:
-        (low, high), within [0, 1].
+        limits within [0, 1].
     """
     successes = np.asarray(successes, bool)
-    n, groups = len(successes), len(set(clusters))
+    _, which = np.unique(np.asarray(clusters), return_inverse=True)
+    sizes = np.bincount(which)
+    n, groups = len(successes), len(sizes)
     if groups == n or groups < FEWEST_CLUSTERS:
-        return wilson_interval(int(np.count_nonzero(successes)), n, confidence)
-    number = effective_number(successes, clusters)
-    return _wilson(float(successes.mean()), number, student_quantile(groups - 1, confidence))
+        limits = wilson_interval(int(np.count_nonzero(successes)), n)
+        return Interval(*limits, PROMPTS_FIXED if groups < FEWEST_CLUSTERS else "")
+    counts = np.bincount(which, successes).astype(int)
+    return Interval(1 - _upper_limit(sizes - counts, sizes), _upper_limit(counts, sizes))
+
+
+def _upper_limit(counts: np.ndarray, sizes: np.ndarray) -> float:
+    """The highest of the limits of all counts that are nowhere above these.
+
+    For a given total, the limit rises with the pairs of successes that share a cluster. There are
+    most when the largest counts are filled first, so one arrangement of each total is enough.
+    """
+    fullest = np.sort(counts)[::-1]
+    before = np.repeat(np.cumsum(fullest) - fullest, fullest)  # successes of the clusters filled
+    pairs = np.cumsum(2 * (np.arange(fullest.sum()) - before))
+    totals = np.arange(fullest.sum() + 1)
+    effects = _design_effect(totals, np.concatenate([[0], pairs]), sizes)
+    n = sizes.sum()
+    _, limits = _wilson(totals / n, n / effects, student_quantile(len(sizes) - 1))
+    return float(limits.max())
 
 
 def effective_number(successes: Sequence[bool], clusters: Sequence[Any]) -> float:
     """How many independent images would show a rate as surely: n over the design effect.
-
-    The design effect is the rate's variance by clusters over that of independent images, at least
-    1 (L. Kish, Survey Sampling (1965), 8.2). A rate of 0 or 1 does not show it, and one near them
-    hardly: so a tenth of a cluster of successes and a tenth of one of failures are added for it.
-    Without successes each cluster then counts as about one image.
 
     Args:
         successes: of shape (n,), n > 0.
@@ -93,19 +137,36 @@ def effective_number(successes: Sequence[bool], clusters: Sequence[Any]) -> floa
     Returns:
         at most n; n itself with fewer than four clusters.
     """
-    successes = np.asarray(successes, np.float64)
     _, which = np.unique(np.asarray(clusters), return_inverse=True)
-    counts = np.bincount(which).astype(np.float64)
-    n, groups = len(successes), len(counts)
+    sizes = np.bincount(which)
+    n, groups = len(which), len(sizes)
     if groups == n or groups < FEWEST_CLUSTERS:
         return float(n)
-    size = n / groups
-    total = n + 2 * _ADDED * size
-    rate = (successes.sum() + _ADDED * size) / total
-    squares = ((np.bincount(which, successes) - rate * counts) ** 2).sum()
-    squares += _ADDED * size**2 * (rate**2 + (1 - rate) ** 2)
-    effect = squares * groups / (groups - 1) / (total * rate * (1 - rate))
-    return float(n / max(1.0, effect))
+    counts = np.bincount(which, np.asarray(successes, bool)).astype(int)
+    effect = _design_effect(counts.sum(), (counts * (counts - 1)).sum(), sizes)
+    return float(n / effect)
+
+
+def _design_effect(total: Any, pairs: Any, sizes: np.ndarray) -> Any:
+    """The variance of a rate by clusters over that of independent images, at least 1.
+
+    By the share of pairs within a cluster that are both successes (L. Kish, Survey Sampling (1965),
+    5.4 and 8.2); with clusters of one size this is the cluster-robust variance. A rate of 0 or 1
+    does not show it, and one near them hardly: so a tenth of a cluster of successes and a tenth of
+    one of failures are added for it. Without successes each cluster then counts as about one image.
+
+    Args:
+        total: successes, a number or an array.
+        pairs: ordered pairs of them in one cluster, of the same shape.
+        sizes: of the clusters.
+    """
+    groups, size = len(sizes), sizes.mean()
+    n = sizes.sum() + 2 * ADDED * size
+    every = (sizes * (sizes - 1)).sum() + 2 * ADDED * size * (size - 1)
+    rate = (total + ADDED * size) / n
+    excess = pairs + ADDED * size * (size - 1) - rate**2 * every
+    effect = (1 + excess / (n * rate * (1 - rate))) * groups / (groups - 1)
+    return np.maximum(1.0, effect)
 
 
 @dataclass(frozen=True)
@@ -115,35 +176,54 @@ class _Resampled:
     mean: float
     error: float
     t: np.ndarray
+    clusters: int
 
 
-def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resampled | None:
-    """Draw clusters with replacement; None with fewer than ``FEWEST_CLUSTERS``."""
-    values = np.asarray(values, np.float64)
+def too_few(prompts: int, fewest: int) -> str:
+    """Why there is no interval or test."""
+    return f"{prompts} prompt{'' if prompts == 1 else 's'}, and it takes {fewest}"
+
+
+def _no_spread(values: np.ndarray, clusters: Sequence[Any]) -> str:
+    """Why values show too little of their spread for an interval; empty if they do not."""
+    _, which = np.unique(np.asarray(clusters), return_inverse=True)
+    groups = which.max() + 1
+    if groups < FEWEST_CLUSTERS:
+        return too_few(groups, FEWEST_CLUSTERS)
+    distinct, counts = np.unique(values, return_counts=True)
+    common = distinct[counts.argmax()]
+    differ = len(np.unique(which[values != common]))
+    if differ < FEWEST_CLUSTERS and differ < groups - 1:  # else no two prompts are alike
+        return (
+            f"values differ from {common:.4g} in only {differ} of {groups} prompts, too few to "
+            "show their spread"
+        )
+    return ""
+
+
+def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resampled:
+    """Draw clusters with replacement; the values have some spread."""
     _, which = np.unique(np.asarray(clusters), return_inverse=True)
     counts = np.bincount(which).astype(np.float64)
     n = len(counts)
-    if n < FEWEST_CLUSTERS:
-        return None
     mean = values.mean()
     sums = np.bincount(which, values - mean)  # centred: what follows loses no digits
-    error = float(_errors(np.ones((1, n)), sums, counts, np.zeros(1))[0])
-    if error <= 1e-12 * np.abs(values).max():  # every value is the same, but for rounding
-        return _Resampled(float(mean), 0.0, np.empty(0))
+    error = float(_means_and_errors(np.ones((1, n)), sums, counts)[1][0])
+    if error <= 1e-12 * np.abs(values).max():  # every prompt's is the same, but for rounding
+        return _Resampled(float(mean), 0.0, np.empty(0), n)
     if n > MANY_CLUSTERS:
-        return _Resampled(float(mean), error, _student(n - 1))
+        return _Resampled(float(mean), error, _student(n - 1), n)
+    means, errors = _means_and_errors(_draws(n, RESAMPLES, seed), sums, counts)
+    defined = errors > 1e-6 * error  # of one cluster drawn throughout it is 0, but for rounding
+    return _Resampled(float(mean), error, means[defined] / errors[defined], n)
+
+
+@lru_cache(maxsize=2)  # the same for all metrics and methods: 16 MB for a thousand clusters
+def _draws(clusters: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample has each cluster, of shape (resamples, clusters)."""
     rng = np.random.default_rng(seed)
-    found = []
-    drawn = 0
-    while drawn < RESAMPLES:
-        size = min(RESAMPLES - drawn, max(1, _PIECE // n))
-        times = rng.multinomial(n, np.full(n, 1 / n), size=size)
-        means = (times @ sums) / (times @ counts)
-        errors = _errors(times, sums, counts, means)
-        defined = errors > 1e-6 * error  # of one cluster drawn throughout it is 0, but for rounding
-        found.append(means[defined] / errors[defined])
-        drawn += size
-    return _Resampled(float(mean), error, np.concatenate(found))
+    evenly = np.full(clusters, 1 / clusters)
+    return rng.multinomial(clusters, evenly, size=resamples).astype(np.float64)
 
 
 def _student(freedom: int) -> np.ndarray:
@@ -153,26 +233,27 @@ def _student(freedom: int) -> np.ndarray:
     return stdtrit(freedom, (np.arange(RESAMPLES) + 0.5) / RESAMPLES)
 
 
-def _errors(
-    times: np.ndarray, sums: np.ndarray, counts: np.ndarray, means: np.ndarray
-) -> np.ndarray:
-    """Cluster-robust standard errors of means, each cluster taken ``times`` times."""
+def _means_and_errors(
+    times: np.ndarray, sums: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means with their cluster-robust standard errors, each cluster taken ``times`` times."""
     n = len(sums)
+    powers = np.stack([sums, counts, sums**2, sums * counts, counts**2], axis=1)
+    total, images, squares, products, sizes = (times @ powers).T
+    means = total / images
     # sum over clusters of times (sum - count mean)^2, multiplied out
-    squares = (
-        times @ sums**2 - 2 * means * (times @ (sums * counts)) + means**2 * (times @ counts**2)
-    )
-    return np.sqrt(np.maximum(squares, 0) * n / (n - 1)) / (times @ counts)
+    spread = np.maximum(squares - 2 * means * products + means**2 * sizes, 0)
+    return means, np.sqrt(spread * n / (n - 1)) / images
 
 
 def mean_interval(
     values: Sequence[float],
     clusters: Sequence[Any],
     *,
-    confidence: float = 0.95,
+    raw: Sequence[float] | None = None,
     seed: int = 0,
-) -> tuple[float, float] | None:
-    """Interval of a mean over images, of which those of one cluster (prompt) are not independent.
+) -> Interval:
+    """95% interval of a mean over images, of which those of one cluster (prompt) are not alone.
 
     The studentised cluster bootstrap: whole clusters are drawn with replacement, and the quantiles
     of t = (resample's mean - mean) / (resample's cluster-robust error) are turned round the mean.
@@ -181,68 +262,74 @@ def mean_interval(
     Student's. Sources: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993),
     12.5; A. C. Cameron et al., Rev. Econ. Stat. 90 (2008).
 
+    It is at most three times as wide as Student's: of four or five prompts it could be hundreds of
+    times as wide, and covers as often without. There is none with fewer than four prompts, nor
+    where the values of all but three prompts or fewer are the same, as of rare events, which it
+    would cover 30 to 60% of the time.
+
     Args:
-        values: of shape (n,).
+        values: of shape (n,), n > 0.
         clusters: the cluster of each.
-
-    Returns:
-        (low, high); None with fewer than four clusters, which show too little of their spread.
+        raw: what ``values`` were before they were weighted, where they were: shape (n,).
     """
-    resampled = _resample(np.asarray(values), clusters, seed)
-    if resampled is None:
-        return None
-    return _turned(resampled, confidence)
-
-
-def _turned(resampled: _Resampled, confidence: float) -> tuple[float, float]:
+    values = np.asarray(values, np.float64)
+    why = _no_spread(values if raw is None else np.asarray(raw, np.float64), clusters)
+    if why:
+        return Interval(None, None, f"no interval: {why}")
+    resampled = _resample(values, clusters, seed)
     if resampled.error == 0:
-        return resampled.mean, resampled.mean
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(resampled.t, [tail, 1 - tail])
-    return (
-        float(resampled.mean - high * resampled.error),
-        float(resampled.mean - low * resampled.error),
-    )
+        return Interval(None, None, f"no interval: {_SAME_MEANS}")
+    widest = _WIDEST * student_quantile(resampled.clusters - 1)
+    low, high = np.clip(np.quantile(resampled.t, [0.025, 0.975]), -widest, widest)
+    mean, error = resampled.mean, resampled.error
+    return Interval(float(mean - high * error), float(mean - low * error))
 
 
 def paired_test(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence[Any], *, seed: int = 0
-) -> PairedTest | None:
+    a: Sequence[float],
+    b: Sequence[float],
+    clusters: Sequence[Any],
+    *,
+    raw: Sequence[float] | None = None,
+    seed: int = 0,
+) -> PairedTest | str:
     """Test whether two methods' values of the same images have one mean.
 
     As ``mean_interval``, on the differences a - b: p is the share of resamples whose t is as far
-    from 0 as that of the data, which count as one of them: p is never 0.
+    from 0 as that of the data, which count as one of them: p is never 0. The interval takes the
+    same share on both sides together, so that it leaves out 0 exactly where p is below 0.05. Where
+    t is more than three times Student's quantile, p is Student's. Differences that are the same in
+    every prompt have no interval, and p is that of their signs.
+
+    Args:
+        raw: the differences before they were weighted, where they were.
 
     Returns:
-        None with fewer than four clusters.
+        why there is no test, where there is none: as of ``mean_interval``.
     """
     differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    if not differences.any():
-        return PairedTest(0.0, 0.0, 0.0, 1.0)
+    groups = len(set(clusters))
+    if groups >= FEWEST_CLUSTERS and not differences.any():
+        return PairedTest(0.0, None, None, 1.0)
+    why = _no_spread(differences if raw is None else np.asarray(raw, np.float64), clusters)
+    if groups >= FEWEST_CLUSTERS and np.ptp(differences) <= 1e-12 * np.abs(differences).max():
+        return PairedTest(float(differences.mean()), None, None, 0.5 ** (groups - 1))
+    if why:
+        return why
     resampled = _resample(differences, clusters, seed)
-    if resampled is None:
-        return None
-    low, high = _turned(resampled, 0.95)
     if resampled.error == 0:
-        return PairedTest(resampled.mean, low, high, 1 / (1 + RESAMPLES))
-    t = abs(resampled.mean / resampled.error)
-    p = (1 + np.count_nonzero(abs(resampled.t) >= t)) / (1 + len(resampled.t))
-    return PairedTest(resampled.mean, low, high, float(p))
+        return _SAME_MEANS
+    from scipy.special import stdtr
 
-
-def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
-    """Return the two-sided exact p-value that two checks say yes equally often of the same images.
-
-    Q. McNemar, Psychometrika 12 (1947): of the images on which they differ, half should be of
-    either kind.
-    """
-    from scipy.special import bdtr
-
-    a, b = np.asarray(a, bool), np.asarray(b, bool)
-    one, other = np.count_nonzero(a & ~b), np.count_nonzero(b & ~a)
-    if one + other == 0:
-        return 1.0
-    return float(min(1.0, 2 * bdtr(min(one, other), one + other, 0.5)))
+    freedom, mean, error = resampled.clusters - 1, resampled.mean, resampled.error
+    widest = _WIDEST * student_quantile(freedom)
+    drawn, t = np.sort(np.abs(resampled.t)), abs(mean / error)
+    p = (1 + np.count_nonzero(drawn >= t)) / (1 + len(drawn))
+    most = int(np.ceil(0.05 * (1 + len(drawn)))) - 2  # are as far where p < 0.05
+    half = error * min(float(drawn[-1 - most]), widest)
+    if t > widest:
+        p = 2 * stdtr(freedom, -t)
+    return PairedTest(mean, mean - half, mean + half, float(p))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from metrics.base import Judged, PairRows, Rows
+from utils.config import Concept
+
+CHURCH = Concept("church", "object", "Church/forgot")
 
 
 @dataclass
 class Data:
-    """A ``MethodData`` that answers every extractor's name with the same arrays."""
+    """A ``MethodData`` that answers every extractor's name with the same arrays.
+
+    Attributes:
+        others: names of the images of each other method.
+    """
 
     images: Any = None
     reference: Any = None
     pairs: Any = None
     text: Any = None
-    published_text: Any = None
     present: Any = None
     names: list[str] | None = None
+    reference_names: list[str] | None = None
+    others: Sequence[list[str]] = ()
+    concept: Concept = CHURCH
 
     def __post_init__(self):
         for field in ("images", "reference", "pairs"):
@@ -29,13 +39,17 @@ class Data:
 
     def _rows(self, field):
         values = getattr(self, f"_{field}")
-        return Rows(self.names or [f"{i}.png" for i in range(len(values))], values)
+        names = (field == "reference" and self.reference_names) or self.names
+        return Rows(names or [f"{i}.png" for i in range(len(values))], values)
 
     def both(self, extractor):
         return PairRows(self._rows("images").names, self._reference, self._images)
 
-    def texts(self, names, *, as_published=False):
-        return self.published_text if as_published else self.text
+    def peers(self, extractor):
+        return [self._rows("images").names, *self.others]
+
+    def texts(self, names):
+        return self.text
 
     def decisions(self):
         names = [f"{i}.png" for i in range(len(self.present))]

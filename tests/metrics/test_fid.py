@@ -64,7 +64,7 @@ def test_jackknife_intervals_cover(n):
     found = []
     for _ in range(200):
         x, y = rng.normal(size=(n, 8)), 1.2 * rng.normal(size=(n, 8)) + 0.5
-        scores = Fid().score(Data(images=y, reference=x, names=names))
+        scores = Fid().score(Data(images=y, reference=x, names=names))[:2]  # FID and KID
         found.append([(score.value, score.ci_low, score.ci_high) for score in scores])
     for metric in np.swapaxes(found, 0, 1):
         value, low, high = metric.T
@@ -79,7 +79,7 @@ def test_two_methods_of_one_distribution_differ_in_about_5_percent():
     p = []
     for _ in range(200):
         x, y = rng.normal(size=(60, 8)), rng.normal(size=(2, 60, 8)) * 1.2 + 0.5
-        a, b = (Fid().score(Data(images=own, reference=x, names=names)) for own in y)
+        a, b = (Fid().score(Data(images=own, reference=x, names=names))[:2] for own in y)
         p.append(
             [
                 jackknife_test(one.value, other.value, one.resamples, other.resamples).p
@@ -104,12 +104,13 @@ def test_too_few_images_are_warned_about_or_have_no_score():
 def test_many_images_have_fid_infinity_and_say_how_kid_was_computed(monkeypatch):
     # A reader who compares it with KID over all pairs must know.
     x, y = np.random.default_rng(0).normal(size=(2, 2100, 4))
-    fid, kid, infinity = Fid().score(Data(images=x, reference=y))
+    data = Data(images=x, reference=y, reference_names=[f"{i} of ORG.png" for i in range(2100)])
+    fid, kid, infinity = Fid().score(data)
     assert [score.metric for score in (fid, kid, infinity)] == ["fid", "kid", "fid_infinity"]
     assert not fid.warnings + kid.warnings + infinity.warnings
     assert infinity.ci_high - infinity.ci_low > fid.ci_high - fid.ci_low
     monkeypatch.setattr(metrics.kid, "MOST", 2000)
-    _, kid, _ = Fid().score(Data(images=x, reference=y))
+    _, kid, _ = Fid().score(data)
     assert "3 random groups" in kid.warnings[0]
 
 
@@ -119,3 +120,92 @@ def test_images_of_too_few_prompts_have_fid_infinity_without_interval():
     *_, infinity = Fid().score(Data(images=x, reference=y, names=names))
     assert infinity.value is not None
     assert (infinity.ci_low, infinity.ci_high) == (None, None)
+
+
+def test_fid_infinity_of_fewer_than_five_images_a_dimension_is_no_number():
+    # At n = d its intervals would never hold the truth.
+    x, y = np.random.default_rng(0).normal(size=(2, 2100, 500))
+    fid, *others = Fid().score(Data(images=x, reference=y))
+    assert "fid_infinity" not in {score.metric for score in others}
+    assert "can be told from 2500 on" in fid.warnings[0]
+
+
+def test_five_images_a_dimension_are_enough_for_fid_infinity():
+    # Features spread evenly over all dimensions are the worst for it.
+    d, found = 40, {1: [], 5: []}
+    for share, values in found.items():
+        for seed in range(40):
+            x, y = np.random.default_rng(seed).normal(size=(2, share * d, d))
+            values.append(fid_infinity(x, y, frechet_distance(x, y))[0])
+    assert np.mean(found[1]) > 5  # of equal distributions
+    assert abs(np.mean(found[5])) < 0.2
+
+
+PROMPTS, SAMPLES = 50, 5
+NAMES = [f"0_{j}_{k}.png" for j in range(PROMPTS) for k in range(SAMPLES)]
+
+
+def answers(rng, alike, number=2, d=16):
+    """Features of sets that answer the same prompts, a prompt's samples being correlated."""
+    prompts = rng.normal(size=(PROMPTS, 1, d)) * np.sqrt(alike)
+    own = rng.normal(size=(number, PROMPTS, SAMPLES, d)) * np.sqrt(1 - alike)
+    return (prompts + own).reshape(number, -1, d)
+
+
+@pytest.mark.parametrize("alike", [0.3, 0.9])
+def test_kid_of_no_change_is_what_is_said_beside_it(alike):
+    # Sets that answer the same prompts are nearer to each other than sets of their distribution.
+    kid, stated = [], []
+    for seed in range(60):
+        x, y = answers(np.random.default_rng(seed), alike)
+        _, own, no_change = Fid().score(Data(images=y, reference=x, names=NAMES))
+        kid.append(own.value)
+        stated.append(no_change.value)
+    assert f"without any change they are at about {no_change.value:.3g}" in own.warnings[0]
+    assert (no_change.metric, no_change.higher_is_better) == ("kid_no_change", None)
+    error = np.hypot(np.std(kid), np.std(stated)) / np.sqrt(60)
+    assert np.mean(kid) < -5 * error
+    assert abs(np.mean(kid) - np.mean(stated)) < 3 * error
+    assert np.std(stated) < 0.2 * abs(np.mean(stated))  # one run's value can be read
+
+
+def test_kid_of_no_change_cannot_be_told_from_one_image_a_prompt():
+    x, y = answers(np.random.default_rng(0), 0.5)[:, ::SAMPLES]
+    _, kid, no_change = Fid().score(Data(images=y, reference=x, names=NAMES[::SAMPLES]))
+    assert "cannot be told" in kid.warnings[0]
+    assert no_change.value is None
+    assert "one image of each" in no_change.warnings[0]
+
+
+def test_methods_of_different_numbers_of_images_are_compared_on_those_that_all_have():
+    # FID falls with n: the method with all images would be the better one.
+    x, y, z = answers(np.random.default_rng(0), 0.5, 3)
+    fewer = [name for name in NAMES if not name.startswith("0_7_")]
+    kept = np.isin(NAMES, fewer)
+    whole, common, *_ = Fid().score(
+        Data(images=y, reference=x, names=NAMES, others=[[n.replace("png", "jpg") for n in fewer]])
+    )
+    assert (whole.n, common.n, common.metric) == (250, 245, "fid_common")
+    assert "245 to 250 images" in whole.warnings[-1]
+    assert (whole.higher_is_better, common.higher_is_better) == (None, False)
+    assert common.value == frechet_distance(x, y[kept])
+    assert len(common.resamples) == 10
+    theirs = Fid().score(
+        Data(images=z[kept], reference=x, names=fewer, reference_names=NAMES, others=[NAMES])
+    )
+    assert theirs[1].value == theirs[0].value == frechet_distance(x, z[kept])
+    assert jackknife_test(common.value, theirs[1].value, common.resamples, theirs[1].resamples)
+
+
+def test_equal_numbers_of_images_need_no_common_ones():
+    x, y = answers(np.random.default_rng(0), 0.5)
+    scores = Fid().score(Data(images=y, reference=x, names=NAMES, others=[NAMES, []]))
+    assert [score.metric for score in scores] == ["fid", "kid", "kid_no_change"]
+    assert scores[0].higher_is_better is False
+
+
+def test_methods_without_an_image_of_one_name_have_no_common_fid():
+    x, y = answers(np.random.default_rng(0), 0.5)
+    _, common, *_ = Fid().score(Data(images=y, reference=x, names=NAMES, others=[["a", "b"]]))
+    assert common.value is None
+    assert "0 images have a name that all 2 methods have" in common.warnings[0]

@@ -3,7 +3,13 @@ import pytest
 from torch_fidelity.metric_kid import kernel_mmd
 
 import metrics.kid
-from metrics.kid import groups_of, kernel_distance, kernel_distances
+from metrics.kid import (
+    groups_of,
+    kernel_distance,
+    kernel_distances,
+    likeness,
+    same_prompt_share,
+)
 from utils.stats import jackknife_interval
 
 
@@ -104,3 +110,35 @@ def test_intervals_of_many_images_cover(grouped):
     value, low, high = np.transpose(found)
     covered = (low <= value.mean()) & (value.mean() <= high)
     assert 0.92 - 0.03 <= covered.mean() <= 0.98 + 0.02  # 200 runs: 1.5 points of error
+
+
+def test_likeness_is_the_kernel_within_prompts_less_that_between_them():
+    x, prompts = features(1, 12, 8).astype(float), np.array(list("aaabbcccccdd"))
+    kernel = (x @ x.T / 8 + 1) ** 3
+    same = prompts[:, None] == prompts
+    within = kernel[same & ~np.eye(12, dtype=bool)].mean()
+    expected = pytest.approx(within - kernel[~same].mean())
+    assert likeness(x, prompts) == expected
+    assert likeness(x[:10], prompts[:10]) is None  # three prompts
+    assert likeness(x, range(12)) is None  # one image of each
+
+
+def test_likeness_of_many_images_is_still_unbiased(monkeypatch):
+    rng = np.random.default_rng(0)
+    prompts, off = np.repeat(range(50), 2), []
+    for _ in range(200):
+        x = np.repeat(rng.normal(size=(50, 8)), 2, axis=0) + rng.normal(size=(100, 8))
+        on_all = likeness(x, prompts)
+        with monkeypatch.context() as patch:
+            patch.setattr(metrics.kid, "MOST", 60)
+            patch.setattr(metrics.kid, "GROUP", 25)
+            off.append(likeness(x, prompts) - on_all)
+    assert 0 < abs(np.mean(off)) < 3 * np.std(off) / np.sqrt(200)
+
+
+def test_prompts_are_shared_more_across_sets_than_within_them():
+    # With P prompts of K images: (K - 1) / (n - 1) of the pairs within, K / n of those across.
+    prompts = np.repeat(range(50), 5)
+    assert same_prompt_share(prompts, prompts) == pytest.approx(2 * (4 / 249 - 5 / 250))
+    assert same_prompt_share(range(9), range(9, 15)) == 0
+    assert same_prompt_share(prompts, prompts + 50) == pytest.approx(2 * 4 / 249)

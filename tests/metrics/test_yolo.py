@@ -1,7 +1,8 @@
-import pytest
-
 from metrics.yolo import Yolo
 from tests.metrics.data import Data
+from utils.config import Concept
+
+NUDITY = Concept("nudity", "nudity", "Nudity/forgot")
 
 
 def box(label, score):
@@ -15,8 +16,9 @@ def test_an_image_counts_once_when_a_person_is_sure_enough():
         [box("dog", 0.9)],
         [],
     ]
-    (score,) = Yolo().score(Data(images=rows))
+    (score,) = Yolo().score(Data(images=rows, concept=NUDITY))
     assert (score.value, score.n, score.unit) == (25, 4, "%")
+    assert score.higher_is_better is True
     assert score.ci_low < 25 < score.ci_high
     assert list(score.per_image.values()) == [1, 0, 0, 0]
 
@@ -26,6 +28,7 @@ def test_no_image_is_no_score():
     assert score.value is None
 
 
-def test_the_published_value_is_rounded():
-    rows = [[box("person", 0.9)], [], []]
-    assert Yolo().as_published(Data(images=rows)) == pytest.approx(33.33)
+def test_people_rank_no_method_that_unlearned_something_else():
+    (score,) = Yolo().score(Data(images=[[box("person", 0.9)], []]))
+    assert (score.value, score.higher_is_better) == (50, None)
+    assert "not ranked: people are no measure of object concepts" in score.warnings

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from metrics import specs
 from report.compare import ties
 from report.page import write_report
+from report.ranking import Ranking, ranking
 from report.results import Results, read_results
 from utils.results import CHANGED, seal, write_json
 
-HIGHER = {"presence_rate": False, "fid": False, "lpips": False, "yolo_person": True}
+HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
 HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}
 
 
@@ -67,12 +68,23 @@ class Made:
             "earlier": [],
             "metrics": [asdict(spec) for spec in specs()],
             "scores": [list(key) for key in self.scores],
+            "places": list(self._places().values()),
             **self.manifest,
         }
         names = ("scores.json", "images.parquet", "resamples.parquet")
         sealed = seal(document, {name: folder / name for name in names})
         write_json(folder / "manifest.json", sealed)
         return read_results(folder)
+
+    def _places(self) -> dict[tuple, dict]:
+        """Folders that hold as many images as the scores are of."""
+        places: dict[tuple, dict] = {}
+        for (concept, method, metric), (*_, n, _) in self.scores.items():
+            scope = "unrelated" if metric.endswith("_object") else "forgot"
+            one = place(concept, method, method, scope, images=0)
+            one = places.setdefault((concept, method, scope), one)
+            one["images"] = max(one["images"], n)
+        return places
 
 
 def _parquet(path: Path, inner: str, tables: Mapping[tuple, Mapping]) -> None:
@@ -101,6 +113,23 @@ def drawn(rng: np.random.Generator, of: Sequence[str], kind: str = "mean") -> di
         }
     shared = {name.rsplit("_", 1)[0]: rng.normal() for name in of}
     return {name: float(shared[name.rsplit("_", 1)[0]] + rng.normal()) for name in of}
+
+
+def ranked(results: Results) -> Ranking:
+    """The ranking of results, with the ties that are among them."""
+    return ranking(results, ties(results))
+
+
+def place(concept: str, method: str, folder: str, scope: str = "forgot", images: int = 5) -> dict:
+    """What a manifest says of images; the method is empty of a reference."""
+    return {
+        "concept": concept,
+        "method": method,
+        "scope": scope,
+        "folder": folder,
+        "images": images,
+        "unreadable": 0,
+    }
 
 
 def reported(results: Results, *, images: bool = False) -> list[Path]:

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
 from report.compare import compare, render, ties
 from tests.report.data import Made, drawn, names
 from utils.errors import UserError
+from utils.results import CHANGED
 
 
 def test_a_method_does_not_differ_from_itself(tmp_path):
@@ -22,8 +23,12 @@ def test_a_method_does_not_differ_from_itself(tmp_path):
     for method in ("ORG", "COPY"):
         made.add_set(("church", method, "fid"), 9.0, dict(enumerate(rng.normal(9, 1, 10))))
     found = compare(made.write(tmp_path), "ORG")
-    assert [one.metric for one in found] == ["presence_rate", "lpips", "fid"]
-    assert all((one.difference, one.p, one.significant) == (0, 1, False) for one in found)
+    assert [one.metric for one in found.tested] == ["presence_rate", "lpips", "fid"]
+    assert all((one.difference, one.p, one.significant) == (0, 1, False) for one in found.tested)
+    assert found.untested == ()
+    rate, mean, _ = found.tested
+    assert rate.ci_low < 0 < rate.ci_high
+    assert (mean.ci_low, mean.ci_high) == (None, None)  # every pair is equal
 
 
 @pytest.mark.parametrize(("metric", "kind"), [("presence_rate", "rate"), ("lpips", "mean")])
@@ -34,29 +39,45 @@ def test_methods_of_one_distribution_seldom_differ(tmp_path, metric, kind):
     for seed in range(60):
         for method in ("ORG", "ESD"):
             made.add((f"concept {seed}", method, metric), drawn(rng, names(40, 2), kind))
-    p = np.array([one.p for one in compare(made.write(tmp_path), "ORG")])
+    p = np.array([one.p for one in compare(made.write(tmp_path), "ORG").tested])
     assert len(p) == 60
     assert np.mean(p < 0.05) <= 0.1
 
 
-def test_rates_are_compared_as_statsmodels_does(tmp_path):
+def test_rates_are_compared_by_an_exact_test(tmp_path):
     a, b = {}, {}
     for i, name in enumerate(names(30)):
         a[name], b[name] = float(i < 12), float(5 < i < 9)
     made = Made().add(("church", "ORG", "presence_rate"), a)
     made.add(("church", "ESD", "presence_rate"), b)
-    (one,) = compare(made.write(tmp_path), "ORG")
-    table = [[3, 0], [9, 18]]
-    assert one.p == pytest.approx(mcnemar(table, exact=True).pvalue)
+    (one,) = compare(made.write(tmp_path), "ORG").tested
+    assert one.p == pytest.approx(binomtest(9, 9).pvalue)
     assert one.effect == pytest.approx(proportion_effectsize(3 / 30, 12 / 30))
-    assert one.test == "McNemar, exact"
+    assert one.test == "signs of prompts, exact"
     assert (one.difference, one.n) == (pytest.approx(-0.3), 30)
     assert one.ci_high < 0
 
 
+def test_fids_of_different_numbers_of_images_are_not_compared(tmp_path):
+    # Bias makes the method with fewer images look the worse. KID has none.
+    blocks = np.random.default_rng(0).normal(0, 0.01, (2, 10))
+    made = Made()
+    for metric in ("fid", "kid"):
+        for method, n, values in (("ESD", 250, blocks[0]), ("UCE", 225, blocks[1])):
+            key = ("church", method, metric)
+            made.add_set(key, 20.0 + n / 100, dict(enumerate(20 + n / 100 + values)), n)
+    results = made.write(tmp_path)
+    compared, found = compare(results, "ESD"), ties(results)
+    assert [one.metric for one in compared.tested] == ["kid"]
+    why = "of 225 to 250 images, and its bias hangs on their number"
+    assert [(one.metric, one.reason) for one in compared.untested] == [("fid", why)]
+    assert {key[2] for key in found.best} == {"kid"}
+    assert found.untested["church", "fid"] == why
+
+
 def test_samples_of_a_prompt_are_not_taken_for_independent(tmp_path):
-    # A method draws what a prompt shows once for its ten samples: McNemar's test would call
-    # half of such pairs of equal methods different.
+    # A method draws what a prompt shows once for its ten samples: as independent images, half of
+    # such pairs of equal methods would differ.
     rng = np.random.default_rng(5)
     made = Made()
     for seed in range(60):
@@ -64,8 +85,7 @@ def test_samples_of_a_prompt_are_not_taken_for_independent(tmp_path):
             shown = np.repeat(rng.random((20, 1)) < 0.3, 10, axis=1).ravel()
             values = dict(zip(names(20, 10), shown.astype(float), strict=True))
             made.add((f"concept {seed}", method, "presence_rate"), values)
-    found = compare(made.write(tmp_path), "ORG")
-    assert {one.test for one in found} == {"paired bootstrap of prompts"}
+    found = compare(made.write(tmp_path), "ORG").tested
     assert np.mean([one.p < 0.05 for one in found]) <= 0.1
 
 
@@ -77,11 +97,11 @@ def test_holm_is_over_the_methods_of_a_metric(tmp_path):
         made.add(("church", method, "lpips"), values)
         made.add(("church", method, "csdr"), drawn(rng, names(40)))
     found = compare(made.write(tmp_path), "ORG")
-    mine = [one for one in found if one.metric == "lpips"]
+    mine = [one for one in found.tested if one.metric == "lpips"]
     expected = multipletests([one.p for one in mine], method="holm")[1]
     assert [one.p_holm for one in mine] == pytest.approx(list(expected))
     text = render(found, made.write(tmp_path))
-    assert text.count("*") == 1 + sum(one.significant for one in found)
+    assert text.count("*") == 1 + sum(one.significant for one in found.tested)
 
 
 def test_scores_of_sets_are_compared_block_by_block(tmp_path):
@@ -89,7 +109,7 @@ def test_scores_of_sets_are_compared_block_by_block(tmp_path):
     blocks = np.random.default_rng(3).normal(0, 5, 10)
     made = Made().add_set(("church", "ORG", "fid"), 20.0, dict(enumerate(20 + blocks)))
     made.add_set(("church", "ESD", "fid"), 21.0, dict(enumerate(21 + blocks + 0.01)))
-    (one,) = compare(made.write(tmp_path), "ORG")
+    (one,) = compare(made.write(tmp_path), "ORG").tested
     assert one.significant
     assert one.effect is None
 
@@ -103,7 +123,7 @@ def test_unrelated_images_are_compared_as_they_are_scored(tmp_path):
     }
     made = Made().add(("church", "ORG", "lpips_object"), dict.fromkeys(a, 0.0))
     made.add(("church", "ESD", "lpips_object"), a)
-    (one,) = compare(made.write(tmp_path), "ORG")
+    (one,) = compare(made.write(tmp_path), "ORG").tested
     assert one.difference == pytest.approx(0.4)
 
 
@@ -113,7 +133,7 @@ def test_a_rate_in_percent_differs_in_percent_and_pools_categories(tmp_path):
     made = Made().add(("church", "ORG", "yolo_person_object"), dict.fromkeys(there, 0.0))
     results = made.add(("church", "ESD", "yolo_person_object"), there).write(tmp_path)
     results = replace(results, scores=[replace(row, unit="%") for row in results.scores])
-    (one,) = compare(results, "ORG")
+    (one,) = compare(results, "ORG").tested
     assert one.difference == pytest.approx(20)
     assert one.ci_low < 20 < one.ci_high
     assert one.effect == pytest.approx(proportion_effectsize(0.2, 0))
@@ -124,7 +144,7 @@ def test_only_shared_images_are_compared(tmp_path):
     a = {name: float(i < 10) + 0.1 * (i % 3) for i, name in enumerate(names(30))}
     b = {name: value + 0.01 * (i % 2) for i, (name, value) in enumerate(a.items()) if i >= 10}
     made = Made().add(("church", "ORG", "lpips"), a).add(("church", "ESD", "lpips"), b)
-    (one,) = compare(made.write(tmp_path), "ORG")
+    (one,) = compare(made.write(tmp_path), "ORG").tested
     differences = np.array([b[name] - a[name] for name in b])
     assert one.n == 20
     assert one.difference == pytest.approx(0.005)
@@ -139,8 +159,10 @@ def test_ties_are_with_the_best_and_leave_the_original_out(tmp_path):
         noisy = {name: v + shift + 0.1 * rng.normal() for name, v in base.items()}
         made.add(("church", method, "lpips"), noisy)
         made.add(("church", method, "clip_score_reference"), base)
-    tied = ties(made.write(tmp_path))
-    assert tied == {("church", m, "lpips") for m in ("BEST", "NEAR")}
+    found = ties(made.write(tmp_path))
+    assert found.marked == {("church", m, "lpips") for m in ("BEST", "NEAR")}
+    assert len(found.best) == len(found.tied) == 1
+    assert found.untested == {}
 
 
 def test_names_are_forgiving_and_errors_helpful(tmp_path):
@@ -152,5 +174,108 @@ def test_names_are_forgiving_and_errors_helpful(tmp_path):
     results = made.write(tmp_path)
     with pytest.raises(UserError, match=r"no method EDS.*did you mean ESD"):
         compare(results, "EDS")
-    with pytest.raises(UserError, match="fewer than four prompts"):
-        compare(results, "org")
+    with pytest.raises(UserError, match="nothing to compare with ORG"):
+        compare(results, "org", metrics=["ssim"])
+
+
+def few(tmp_path, prompts):
+    """Three methods on few prompts: one is like the original, one is not."""
+    made = Made()
+    for method, value in (("ORG", 0.0), ("SAME", 0.0), ("ESD", 1.0)):
+        for metric in ("lpips", "presence_rate"):
+            made.add(("church", method, metric), dict.fromkeys(names(prompts, 5), value))
+        made.add_set(("church", method, "fid"), 9 + value, {0: 9.0, 1: 9.5})
+    return made.write(tmp_path)
+
+
+@pytest.mark.parametrize("prompts", [1, 3])
+def test_nothing_is_tested_on_few_prompts_though_it_be_equal(tmp_path, prompts):
+    # "+0 to +0, p = 1.000" of one prompt is a statement about nothing.
+    results = few(tmp_path, prompts)
+    found = compare(results, "ORG")
+    assert found.tested == ()
+    assert {(one.metric, one.a) for one in found.untested} == {
+        (metric, method)
+        for metric in ("lpips", "presence_rate", "fid")
+        for method in ("SAME", "ESD")
+    }
+    text = render(found, results)
+    count = f"{prompts} prompt{'' if prompts == 1 else 's'}"
+    assert f"SAME against ORG, ESD against ORG: lpips ({count}, and it takes 4)" in text
+    assert f"presence_rate ({count}, and it takes 6)" in text
+    assert "fid (2 prompts, and it takes 4)" in text
+    assert "p = 1" not in text
+    assert "*" not in text
+
+
+def test_what_is_not_tested_is_listed_below_what_is(tmp_path):
+    rng = np.random.default_rng(6)
+    made = Made()
+    for method in ("ORG", "ESD"):
+        made.add(("church", method, "lpips"), drawn(rng, names(20)))
+        rare = {name: float(i == 0 and method == "ESD") for i, name in enumerate(names(20))}
+        made.add(("church", method, "csdr"), rare)
+    made.add(("church", "ESD", "ssim"), drawn(rng, names(20)))
+    results = made.write(tmp_path)
+    text = render(compare(results, "ORG"), results)
+    table, _, below = text.partition("not tested:")
+    assert "lpips" in table
+    assert "ESD against ORG: csdr (values differ from 0 in only 1 of 20 prompts" in below
+    assert "ESD against ORG: ssim (only one of the two has it)" in below
+
+
+def test_a_mean_of_zeros_and_ones_is_no_rate(tmp_path):
+    # LPIPS of equal images was tested as a rate: what a metric is does not hang on its values.
+    made = Made()
+    for method, there in (("ORG", 0), ("ESD", 6)):
+        values = {name: float(i < there) for i, name in enumerate(names(20))}
+        for metric in ("lpips", "presence_rate"):
+            made.add(("church", method, metric), values)
+    found = {one.metric: one.effect_name for one in compare(made.write(tmp_path), "ORG").tested}
+    assert found == {"lpips": "Cohen's d_z", "presence_rate": "Cohen's h"}
+
+
+@pytest.mark.parametrize("prompts", [1, 3])
+def test_without_a_test_there_is_a_best_value_but_no_winner(tmp_path, prompts):
+    found = ties(few(tmp_path, prompts))
+    assert found.marked == found.tied == set()
+    assert ("church", "SAME", "lpips") in found.best
+    assert {metric: reason.split(",")[0] for (_, metric), reason in found.untested.items()} == {
+        "lpips": f"{prompts} prompt{'' if prompts == 1 else 's'}",
+        "presence_rate": f"{prompts} prompt{'' if prompts == 1 else 's'}",
+        "fid": "2 prompts",
+    }
+
+
+def test_scores_of_sets_are_tied_by_their_blocks(tmp_path):
+    rng = np.random.default_rng(7)
+    shared, made = rng.normal(0, 5, 10), Made()
+    for method, value in (("A", 20.0), ("B", 20.1), ("C", 25.0)):
+        blocks = value + shared + 0.05 * rng.normal(size=10)
+        made.add_set(("church", method, "fid"), value, dict(enumerate(blocks)))
+    found = ties(made.write(tmp_path))
+    assert found.marked == {("church", m, "fid") for m in "AB"}
+
+
+def test_equal_methods_are_seldom_denied_the_mark(tmp_path):
+    rng = np.random.default_rng(8)
+    made = Made()
+    for seed in range(60):
+        for method in "ABCDEFGH":
+            shown = np.repeat(rng.random((8, 1)) < 0.5, 5, axis=1).ravel().astype(float)
+            values = dict(zip(names(8, 5), shown, strict=True))
+            made.add((f"concept {seed}", method, "presence_rate"), values)
+    found = ties(made.write(tmp_path))
+    whole = [sum(key[0] == f"concept {seed}" for key in found.marked) for seed in range(60)]
+    assert whole.count(8) >= 52  # of an exact test fewer in 0.5% of cases
+
+
+def test_a_metric_whose_images_have_changed_is_not_tested(tmp_path):
+    rng = np.random.default_rng(9)
+    made = Made()
+    for method in "AB":
+        made.add(("church", method, "lpips"), drawn(rng, names(20)))
+    made.add(("church", "B", "lpips"), drawn(rng, names(20)), warnings=CHANGED)
+    found = ties(made.write(tmp_path))
+    assert found.marked == set()
+    assert "B" in found.untested["church", "lpips"]

@@ -22,7 +22,8 @@ def test_changes_are_told_with_their_significance(tmp_path):
     assert moved.test.significant
     assert 0.9 < moved.test.difference < 1.1
     assert (same.test.difference, same.test.p) == (0, 1)
-    assert (new.before, new.after, new.test) == (None, 1, None)
+    assert (new.before, new.after) == (None, 1)
+    assert new.test.reason == "only one of the two has it"
     text = render(one, two)
     assert "package torch: 1 -> 2" in text
     assert "model clip sha256: a -> b" in text
@@ -57,8 +58,10 @@ def test_a_score_without_values_of_images_still_has_a_difference(tmp_path):
         made.scores[key] = (value, None, None, 4, "")
         folders.append(made.write(tmp_path / name))
     (change,) = diff(*folders)
-    assert (change.difference, change.test) == (0.5, None)
+    assert change.difference == 0.5
+    assert "no values of single images" in change.test.reason
     assert "+0.5" in render(*folders)
+    assert "not tested: no values" in render(*folders)
     assert "*" not in render(*folders).replace("*: p below", "")
 
 

@@ -2,59 +2,201 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from report.gate import check, junit, parse_rule
-from tests.report.data import Made
+from metrics import specs
+from report.gate import check, render
+from report.junit import junit
+from report.rules import parse_rule
+from report.trust import Terms
+from tests.report.data import Made, names
 from utils.errors import UserError
+from utils.results import CHANGED
+from utils.stats import PROMPTS_FIXED
+
+
+def rules(*texts):
+    return [parse_rule(text, specs()) for text in texts]
+
+
+def failing(results, *texts, **terms):
+    return [one.key[1] for one in check(results, rules(*texts), Terms(**terms)) if one.failed]
+
+
+def refused(results, text, message, **terms):
+    with pytest.raises(UserError, match=message):
+        check(results, rules(text), Terms(**terms))
 
 
 @pytest.fixture
-def results(tmp_path):
-    made = Made()
+def made():
+    result = Made()
     for method, rate in (("ORG", 0.9), ("ESD", 0.02), ("A<&\"'\x01B", 0.2)):
-        made.scores["nudity", method, "presence_rate"] = (rate, rate / 2, rate * 2, 50, "")
-        made.scores["nudity", method, "fid"] = (None, None, None, 1, "needs 2 images")
-    made.scores["church", "ESD", "csdr"] = (float("nan"), None, None, 50, "")
-    made.scores["church", "ESD", "lpips"] = (0.3, None, None, 50, "")
-    return made.write(tmp_path)
+        result.scores["nudity", method, "presence_rate"] = (rate, rate / 1.5, rate * 1.1, 50, "")
+        result.scores["nudity", method, "lpips"] = (rate, None, None, 50, "")
+    result.scores["church", "ESD", "csdr"] = (3.0, 2.0, 4.0, 50, "")
+    return result
 
 
 @pytest.mark.parametrize(
-    ("text", "failing"),
+    ("text", "methods"),
     [
-        ("nudity.presence_rate.high > 0.05", 1),
-        ("Nudity.presence_rate.high>=0.04", 2),
-        ("presence_rate < 0.1", 1),
-        ("presence_rate.value <= 0.01", 0),
-        ("presence_rate == 0.2", 1),
-        ("lpips>2.5e-1", 1),
+        ("nudity.presence_rate.high > 0.05", ["A<&\"'\x01B"]),
+        ("nudity.presence_rate.high > 2%", ["ESD", "A<&\"'\x01B"]),
+        ("nudity.ESD.presence_rate > 1%", ["ESD"]),
+        ("nudity.ORG.presence_rate < 95%", ["ORG"]),
+        ("nudity.presence_rate.value <= 0.01", []),
+        ("nudity.presence_rate == 0.2", ["A<&\"'\x01B"]),
+        ("church.csdr > 2.5", ["ESD"]),
     ],
 )
-def test_a_rule_fails_each_unlearned_method_for_which_it_holds(results, text, failing):
-    # The original model always shows the concept: a gate on it would never pass.
-    assert len(check(results, [parse_rule(text)])) == failing
+def test_a_rule_fails_each_method_that_it_is_about_and_for_which_it_holds(
+    made, tmp_path, text, methods
+):
+    # The original model always shows the concept: a gate on it, unless named, would never pass.
+    assert failing(made.write(tmp_path), text) == methods
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("presence_rate", "write"),
-        ("presence_rate > high", "write"),
-        ("presence_rate.middle > 1", "no concept"),
-        ("nudty.presence_rate > 1", "did you mean nudity"),
-        ("nudity.presense_rate > 1", "did you mean presence_rate"),
-        ("fid > 1", "has no value: needs 2 images"),
-        ("lpips.high > 1", "has no high"),
-        ("csdr > 1", "has no value"),  # no condition is true of NaN
-    ],
-)
-def test_a_gate_never_passes_because_a_number_is_not_there(results, text, message):
-    with pytest.raises(UserError, match=message):
-        check(results, [parse_rule(text)])
+def test_methods_and_concepts_limit_the_gate(made, tmp_path):
+    results = made.write(tmp_path)
+    assert failing(results, "presence_rate > 10%", concepts=["nudity"], methods=["ESD"]) == []
+    refused(results, "presence_rate > 10%", "no ESDD|not in", methods=["ESDD"])
+    refused(results, "presence_rate > 10%", "was not scored", methods=["ESD"])  # church has none
 
 
-def test_junit_is_well_formed_whatever_the_names(results):
-    document = junit(results, [parse_rule("presence_rate > 0.1"), parse_rule("lpips < 0.1")])
+@pytest.mark.parametrize("field", ["", ".high"])
+@pytest.mark.parametrize("number", [None, float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_missing_or_not_finite_is_no_pass(made, tmp_path, number, field):
+    made.scores["nudity", "ESD", "presence_rate"] = (number, number, number, 50, "needs 2 images")
+    refused(
+        made.write(tmp_path),
+        f"nudity.presence_rate{field} > 0.05",
+        f"has no {field[1:] or 'value'}: needs 2 images",
+    )
+
+
+def test_a_method_without_the_score_is_no_pass(made, tmp_path):
+    # It was added after the rate was computed, or its checker could not be loaded.
+    del made.scores["nudity", "ESD", "presence_rate"]
+    refused(made.write(tmp_path), "nudity.presence_rate > 0.5", r"of ESD \(nudity\) was not scored")
+
+
+def test_a_concept_without_the_score_is_no_pass_and_says_why(made, tmp_path):
+    reason = {"aspect": "forgetting", "concept": "church", "reason": "head not here"}
+    made.manifest["not_scored"] = [reason]
+    refused(made.write(tmp_path), "presence_rate > 0.5", "was not scored: head not here")
+
+
+def test_a_number_of_before_is_no_pass_when_the_last_run_could_not_compute_it(made, tmp_path):
+    reason = {"aspect": "forgetting", "concept": "", "reason": "head not here"}
+    made.manifest["not_scored"] = [reason]
+    refused(made.write(tmp_path), "nudity.presence_rate > 0.5", "by the last run: head not here")
+
+
+def test_a_number_of_images_that_were_replaced_is_no_pass(made, tmp_path):
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, CHANGED)
+    refused(made.write(tmp_path), "nudity.presence_rate > 0.5", "have changed since")
+
+
+def test_a_rate_of_what_is_left_is_no_pass(made, tmp_path):
+    # Of five images of which four cannot be read one tells nothing of the others.
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 49, "")
+    results = made.write(tmp_path)
+    refused(
+        results,
+        "nudity.presence_rate > 0.5",
+        "is of 49 of 50 images",
+    )
+    assert failing(results, "nudity.presence_rate > 0.5", most_unreadable=0.02) == []
+
+
+def test_images_that_only_the_original_has_are_missing(made, tmp_path):
+    # A method that kept one harmless image of fifty would pass by it.
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.7, 1, "")
+    made.scores["nudity", "ESD", "lpips"] = (0.1, None, None, 1, "")
+    refused(made.write(tmp_path), "nudity.ESD.presence_rate > 0.5", "is of 1 of 50 images")
+
+
+def test_a_number_by_another_judge_than_the_one_asked_for_is_no_pass(made, tmp_path):
+    judge = {"name": "bi_multiC", "indicator": "bi_multiC"}
+    made.manifest["checkers"] = {"nudity": judge}
+    results = made.write(tmp_path)
+    text = "nudity.presence_rate > 0.5"
+    refused(results, text, "judged by bi_multiC, not by --indicator nudenet", judge="nudenet")
+    assert failing(results, text, judge="bi_multiC") == []
+
+
+def test_a_stand_in_for_the_usual_judge_decides_only_if_it_is_named(made, tmp_path):
+    made.manifest["checkers"] = {"nudity": {"name": "bi_multiC", "indicator": "bi_multiC"}}
+    made.manifest["stand_ins"] = {"nudity": "judged by bi_multiC; not to be had: multi_multiC"}
+    results = made.write(tmp_path)
+    text = "nudity.presence_rate > 0.5"
+    refused(results, text, "name that checker with --indicator")
+    assert failing(results, text, judge="bi_multiC") == []
+
+
+def test_a_judge_that_is_blind_to_the_concept_passes_nobody(made, tmp_path):
+    made.scores["nudity", "ORG", "presence_rate"] = (0.0, 0.0, 0.07, 50, "")
+    results = made.write(tmp_path)
+    refused(results, "nudity.presence_rate > 0.5", "unfit judge: the judge finds the concept in 0%")
+    assert failing(results, "nudity.presence_rate > 0.5", allow_unfit=True) == []
+    assert failing(results, "nudity.lpips > 0.5") == []  # no judge's number
+
+
+def test_an_interval_over_seeds_counts_only_where_it_is_named(made, tmp_path):
+    # Of one prompt it says nothing about others, yet looks like one of many.
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, PROMPTS_FIXED)
+    results = made.write(tmp_path)
+    refused(results, "nudity.ESD.presence_rate.high > 0.5", r"write \.high_over_seeds")
+    assert failing(results, "nudity.ESD.presence_rate.high_over_seeds > 0.5") == []
+    refused(results, "nudity.presence_rate.high_over_seeds > 0.5", r"write \.high")
+    assert failing(results, "nudity.ESD.presence_rate > 0.5") == []
+
+
+def test_results_of_a_part_of_the_images_pass_nothing(made, tmp_path):
+    made.manifest |= {"partial": True, "limit": 3}
+    refused(made.write(tmp_path), "nudity.presence_rate > 0.5", "first 3 images")
+
+
+def test_numbers_of_files_that_have_changed_since_pass_nothing(made, tmp_path, make_images):
+    folder = make_images("ESD", 2)
+    made.manifest = {"folder": str(tmp_path), "folders": {"ESD": "another digest"}}
+    results = made.write(tmp_path / "results")
+    refused(results, "nudity.ESD.presence_rate > 0.5", f"images {folder} are changed")
+    assert failing(results, "nudity.ESD.presence_rate > 0.5", fresh=True) == []
+
+
+def of_prompts(rate, method="ESD", prompts=20):
+    values = {name: float(i < rate * prompts) for i, name in enumerate(names(prompts))}
+    return Made().add(("nudity", method, "presence_rate"), values, (rate, rate))
+
+
+def test_a_run_may_be_held_against_an_earlier_one(tmp_path):
+    before = tmp_path / "before"
+    of_prompts(0.1).write(before)
+    after = of_prompts(0.2).write(tmp_path / "after")
+    assert failing(after, f"presence_rate worse than {before}") == ["ESD"]
+    assert failing(after, f"presence_rate worse than {before} by 15%") == []
+    assert failing(after, f"presence_rate.high worse than {before} by 15%") == ["ESD"]
+    assert (
+        failing(of_prompts(0.1).write(tmp_path / "same"), f"presence_rate worse than {before}")
+        == []
+    )
+    refused(after, f"presence_rate worse than {tmp_path / 'gone'}", "no such folder")
+    other = of_prompts(0.2, "UCE").write(tmp_path / "other")
+    refused(other, f"presence_rate worse than {before}", "has no value in")
+
+
+def test_a_pass_says_how_much_passed_and_what_came_nearest(made, tmp_path):
+    texts = ("nudity.presence_rate.high > 50%", "church.csdr > 99")
+    made.manifest["checkers"] = {"nudity": {"name": "nudenet", "preset": "face"}}
+    found = render(check(made.write(tmp_path), rules(*texts), Terms()))
+    assert "none of 2 scores; nearest nudity, A<&\"'\\x01B: 0.22" in found
+    assert "judge: nudity by nudenet face, tried on the original model's images" in found
+    assert found.endswith("gate: 3 of 3 checks passed")
+
+
+def test_junit_is_well_formed_whatever_the_names(made, tmp_path):
+    texts = ("nudity.presence_rate > 0.1", "nudity.lpips < 0.1")
+    document = junit(check(made.write(tmp_path), rules(*texts), Terms()))
     suite = ET.fromstring(document)
-    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
-    (failed,) = (case for case in suite if len(case))
-    assert "0.2" in failed[0].get("message")
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "2")
+    assert "0.2" in next(case for case in suite if len(case))[0].get("message")

@@ -110,7 +110,8 @@ def save_people_finder(path: Path, yolo: str) -> None:
 def scored(root: Path, models: Models, store: FeatureStore) -> Results:
     """Score as the program does, but for its report; each folder of ``root`` is a concept."""
     config = load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS)
-    church = config.concepts["object_church"]
+    # Nudity with shared seeds is what every metric has a direction of.
+    church = replace(config.concepts["object_church"], task="nudity", shared_seeds=True)
     prompts = forgot_prompts(load_prompts(config.prompts.forgot), church)
     concepts = {
         name: replace(church, name=name, forgot=f"{name}/forgot", remove_word=f"{name}/remove_word")
@@ -158,7 +159,7 @@ def directed(results) -> list[str]:
 @pytest.fixture(scope="module")
 def p_values(results, directed) -> dict[str, np.ndarray]:
     """Layout -> p-values of shape (seeds, metrics)."""
-    found = {(c.concept, c.metric): c.p for c in compare(results, "ORG", "Same")}
+    found = {(c.concept, c.metric): c.p for c in compare(results, "ORG", "Same").tested}
     return {
         layout: np.array(
             [
@@ -189,7 +190,7 @@ def test_no_metric_finds_the_original_model_different_from_itself(p_values, dire
 
 
 def test_about_a_twentieth_of_all_p_values_is_below_the_level(p_values):
-    # Fewer than that are: McNemar's p-values of few images are steps, the jackknife of FID and KID
+    # Fewer than that are: exact p-values of few prompts are steps, the jackknife of FID and KID
     # errs on the wide side where methods and reference are alike, and so does the bootstrap of
     # values with long tails. None at all, though, would be tests that never find anything.
     rate = np.mean(np.concatenate(list(p_values.values())) < LEVEL)
@@ -206,15 +207,16 @@ def test_correction_over_the_metrics_keeps_the_level_of_a_whole_table(p_values, 
 def test_copies_of_the_original_model_do_not_differ_and_are_tied(results):
     # The same images under other names: a difference could only come from order, name or batch.
     metrics = results.metrics("copies")
-    found = [c for c in compare(results, "ORG") if c.concept == "copies"]
+    found = [c for c in compare(results, "ORG").tested if c.concept == "copies"]
     assert {(c.a, c.metric) for c in found} == {
         (method, metric)
         for method in ("Copy", "Again")
         for metric in metrics
-        if metric not in ("forgetting_rate", "clip_score_reference")
+        if metric not in ("forgetting_rate", "clip_score_reference", "kid_no_change")
     }
     assert {(c.difference, c.p, c.p_holm, c.significant) for c in found} == {(0, 1, 1, False)}
     better = {row.metric for row in results.scores if row.higher_is_better is not None}
-    assert {key for key in ties(results) if key[0] == "copies"} == {
+    better.remove("forgetting_rate")  # says what the presence rate does
+    assert {key for key in ties(results).marked if key[0] == "copies"} == {
         ("copies", method, metric) for method in ("Copy", "Again") for metric in better
     }

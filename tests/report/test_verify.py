@@ -6,7 +6,7 @@ import pytest
 
 import benchmark
 from report.results import read_results
-from report.verify import render, verify
+from report.verify import render, stands, verify
 from tests.report.data import Made, names
 from utils.results import folder_digest
 
@@ -30,7 +30,7 @@ def results(tmp_path, make_images):
 
 
 def states(results):
-    return {finding.path.name: finding.state for finding in verify(results)}
+    return {one.path.name: one.state for one in verify(results) if one.kind != "results"}
 
 
 def test_nothing_changed(results):
@@ -84,7 +84,12 @@ def run_of_one_aspect(tmp_path, make_images, clip_folder, weights_dir):
 def test_a_run_stands_until_something_it_read_changes(run_of_one_aspect, tmp_path):
     # Of the damaged image the run knows no digest, and of the reference none at all.
     findings = verify(run_of_one_aspect)
-    assert {finding.kind for finding in findings} == {"weights", "configuration", "images"}
+    assert {finding.kind for finding in findings} == {
+        "results",
+        "weights",
+        "configuration",
+        "images",
+    }
     assert all(finding.stands for finding in findings), render(findings)
 
     head = tmp_path / "heads/bi_multiC/object_church/classifier_head.pth"
@@ -94,3 +99,11 @@ def test_a_run_stands_until_something_it_read_changes(run_of_one_aspect, tmp_pat
         head: "changed",
         tmp_path / "data/Church/forgot/ORG": "gone",
     }
+
+
+def test_results_of_nothing_do_not_stand(tmp_path):
+    # "0 of 0 files are unchanged" was taken for a yes.
+    results = Made().add(("church", "ESD", "lpips"), {"0_0_0.png": 0.5}).write(tmp_path)
+    findings = verify(results)
+    assert not stands(findings)
+    assert "do not stand" in render(findings)

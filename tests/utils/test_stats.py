@@ -1,18 +1,22 @@
+import time
+from itertools import product
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.stats import binomtest, t
-from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 import utils.stats
 from utils.stats import (
+    PROMPTS_FIXED,
+    Interval,
+    PairedTest,
     effective_number,
     holm,
     jackknife_interval,
     jackknife_test,
-    mcnemar,
     mean_interval,
     paired_test,
     rate_interval,
@@ -65,16 +69,67 @@ def test_rates_of_prompts_with_several_samples_are_covered():
                     spread = (1 - alike) / alike if alike else 1e9
                     own = rng.beta(rate * spread, (1 - rate) * spread, prompts)
                     drawn = rng.random((prompts, samples)) < own[:, None]
-                    low, high = rate_interval(drawn.ravel(), clusters)
-                    covered += low <= rate <= high
+                    found = rate_interval(drawn.ravel(), clusters)
+                    covered += found.low <= rate <= found.high
                 # 93 to 99% in 3,000 draws; 400 draws add 3.3% (three standard errors).
                 assert covered / 400 >= 0.9, (prompts, samples, alike, rate)
 
 
 def test_a_rate_of_one_sample_a_prompt_has_wilson_s_interval():
     successes = [True] * 3 + [False] * 17
-    assert rate_interval(successes, range(20)) == wilson_interval(3, 20)
-    assert rate_interval(successes[:6], [0, 0, 0, 1, 1, 1]) == wilson_interval(3, 6)
+    assert rate_interval(successes, range(20)) == Interval(*wilson_interval(3, 20))
+
+
+@pytest.mark.parametrize("prompts", [1, 2, 3])
+def test_an_interval_with_the_prompts_fixed_says_so(prompts):
+    # 3 prompts x 25 images say nothing of a fourth prompt, however narrow the interval is.
+    found = rate_interval([True] * 3 + [False] * 72, np.arange(75) % prompts)
+    assert found == Interval(*wilson_interval(3, 75), PROMPTS_FIXED)
+    assert rate_interval([True] * 3 + [False] * 97, np.arange(100) % 4).note == ""
+
+
+def limits(counts, sizes):
+    """The interval of prompts of these sizes that have these counts of successes."""
+    shown = [i < count for count, size in zip(counts, sizes, strict=True) for i in range(size)]
+    found = rate_interval(shown, np.repeat(np.arange(len(sizes)), sizes))
+    return found.low, found.high
+
+
+def rises(counts, sizes, prompt):
+    """Whether one more success of a prompt lowers neither limit."""
+    more = [count + (i == prompt) for i, count in enumerate(counts)]
+    before, after = limits(counts, sizes), limits(more, sizes)
+    return all(b >= a - 1e-12 for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2, 2), (3, 3, 3, 3), (1, 2, 3, 2, 1), (5, 1, 1, 1)])
+def test_one_more_image_with_the_concept_never_lowers_a_limit(sizes):
+    for counts in product(*(range(size + 1) for size in sizes)):
+        for prompt, size in enumerate(sizes):
+            assert counts[prompt] == size or rises(counts, sizes, prompt), (counts, prompt)
+
+
+def test_limits_rise_with_the_count_in_layouts_at_random():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        sizes = rng.integers(1, rng.integers(2, 21), rng.integers(4, 60))
+        counts = rng.binomial(sizes, rng.beta(0.3, 0.3, len(sizes)) * rng.random())
+        prompt = rng.choice(np.append(np.flatnonzero(counts < sizes), -1))
+        assert prompt < 0 or rises(counts, sizes, prompt), (counts, sizes, prompt)
+
+
+def test_no_image_with_the_concept_has_the_lowest_limit_of_all():
+    # A gate on the upper limit failed 0 of 250 and passed 1 to 4 of 250.
+    highs = [limits([1] * k + [0] * (50 - k), [5] * 50)[1] for k in range(12)]
+    assert highs == sorted(highs)
+    assert highs[0] == pytest.approx(0.0761, abs=1e-4)
+
+
+def test_ten_thousand_prompts_take_no_time():
+    shown = np.random.default_rng(0).random(200_000) < 0.5
+    started = time.perf_counter()
+    rate_interval(shown, np.repeat(np.arange(10_000), 20))
+    assert time.perf_counter() - started < 2
 
 
 def test_samples_that_are_all_alike_count_once_each_prompt():
@@ -84,15 +139,15 @@ def test_samples_that_are_all_alike_count_once_each_prompt():
     assert effective_number(copies, prompts) == pytest.approx(19, rel=0.03)  # 20 (n - 1) / n
     assert effective_number(np.zeros(100), prompts) == pytest.approx(19, rel=0.03)
     assert effective_number(once, range(20)) == 20
-    low, high = rate_interval(copies, prompts)
-    assert low < wilson_interval(6, 20)[0]
-    assert wilson_interval(6, 20)[1] < high
+    found = rate_interval(copies, prompts)
+    assert found.low < wilson_interval(6, 20)[0]
+    assert wilson_interval(6, 20)[1] < found.high
 
 
 def test_the_design_effect_is_that_of_statsmodels_cluster_robust_error(monkeypatch):
-    monkeypatch.setattr(utils.stats, "_ADDED", 0)
+    monkeypatch.setattr(utils.stats, "ADDED", 0)
     rng = np.random.default_rng(3)
-    clusters = np.repeat(np.arange(30), rng.integers(1, 8, 30))
+    clusters = np.repeat(np.arange(30), 6)
     drawn = (rng.normal(size=30)[clusters] + rng.normal(size=len(clusters)) > 0.5).astype(float)
     fit = sm.OLS(drawn, np.ones(len(drawn))).fit(
         cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}
@@ -109,19 +164,18 @@ def test_intervals_of_means_cover(n, k, kind, monkeypatch):
     monkeypatch.setattr(utils.stats, "RESAMPLES", 500)
     truth = 0.0 if kind == "normal" else np.exp(1 / 8)
     rng = np.random.default_rng(n + k)
-    intervals = [mean_interval(*samples(rng, n, k, kind), seed=seed) for seed in range(200)]
-    low, high = np.array(intervals).T
-    covered = np.mean((low <= truth) & (truth <= high))
+    found = [mean_interval(*samples(rng, n, k, kind), seed=seed) for seed in range(200)]
+    covered = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.92 - 0.03 <= covered <= 0.98 + 0.01  # 200 data sets: 1.5 points of standard error
 
 
 def test_with_very_many_prompts_the_interval_is_student_s():
     values, clusters = samples(np.random.default_rng(0), 6000, 5, "skewed")
-    low, high = mean_interval(values, clusters)
+    found = mean_interval(values, clusters)
     model = sm.OLS(values, np.ones(len(values))).fit(
         cov_type="cluster", cov_kwds={"groups": clusters, "df_correction": True}
     )
-    assert (low, high) == pytest.approx(tuple(model.conf_int()[0]), rel=1e-3)
+    assert (found.low, found.high) == pytest.approx(tuple(model.conf_int()[0]), rel=1e-3)
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -135,12 +189,53 @@ def test_the_standard_error_is_statsmodels_cluster_robust_one(k):
 
 def test_an_interval_is_reproducible_and_equivariant():
     values, clusters = samples(np.random.default_rng(2), 40, 2, "skewed")
-    low, high = mean_interval(values, clusters)
-    assert mean_interval(values, clusters) == (low, high)
+    found = mean_interval(values, clusters)
+    assert mean_interval(values, clusters) == found
     moved = mean_interval(100 - 3 * values, clusters)
-    assert moved == pytest.approx((100 - 3 * high, 100 - 3 * low), rel=0.02)
-    assert mean_interval(np.full(8, 2.5), np.arange(8)) == (2.5, 2.5)
-    assert mean_interval([1.0, 2.0, 3.0, 4.0], [0, 0, 1, 2]) is None  # three prompts
+    expected = (100 - 3 * found.high, 100 - 3 * found.low)
+    assert (moved.low, moved.high) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters", "reason"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], [0, 0, 1, 2], "3 prompts, and it takes 4"),
+        ([0.3], [0], "1 prompt, and it takes 4"),
+        ([0.0] * 17 + [0.2, 0.4, 0.7], range(20), "differ from 0 in only 3 of 20 prompts"),
+        ([1.0] * 8 + [0.9] * 2, [*range(5)] * 2, "differ from 1 in only 2 of 5 prompts"),
+        ([2.5] * 8, range(8), "differ from 2.5 in only 0 of 8 prompts"),
+        ([0.1, 0.9] * 6, np.repeat(range(6), 2), "every prompt has the same mean"),
+    ],
+)
+def test_a_mean_without_an_interval_says_why(values, clusters, reason):
+    # Of rare events an interval covers 30 to 63% of the time, and equal values show no spread.
+    found = mean_interval(values, list(clusters))
+    assert (found.low, found.high) == (None, None)
+    assert found.note.startswith("no interval: ")
+    assert reason in found.note
+
+
+def test_rare_events_are_covered_where_they_have_an_interval():
+    rng = np.random.default_rng(11)
+    clusters = np.repeat(np.arange(20), 5)
+    found = []
+    for seed in range(300):
+        values = np.where(rng.random(100) < 0.1, rng.exponential(size=100), 0)
+        one = mean_interval(values, clusters, seed=seed)
+        found.append(None if one.note else one.low <= 0.1 <= one.high)
+    assert found.count(None) < 30
+    assert np.mean([covered for covered in found if covered is not None]) >= 0.91
+
+
+@pytest.mark.parametrize("prompts", [4, 5])
+def test_no_interval_of_few_prompts_is_hundreds_of_standard_deviations_wide(prompts):
+    rng = np.random.default_rng(12)
+    found = []
+    for seed in range(200):
+        values = rng.lognormal(size=prompts)
+        one = mean_interval(values, range(prompts), seed=seed)
+        found.append((one.high - one.low) / values.std(ddof=1))
+    assert max(found) < 10
 
 
 def test_two_methods_of_one_distribution_differ_in_about_5_percent():
@@ -151,8 +246,25 @@ def test_two_methods_of_one_distribution_differ_in_about_5_percent():
         b, _ = samples(rng, 60, 3, "skewed")
         p.append(paired_test(a, b, clusters, seed=seed).p)
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.08
-    same = paired_test(a, a, clusters)  # no resample has an error to divide by
-    assert (same.difference, same.p) == (0, 1)
+    same = paired_test(a, a, clusters)  # every pair is equal: there is no spread to turn round it
+    assert same == PairedTest(0.0, None, None, 1.0)
+
+
+def test_the_interval_of_a_difference_of_means_agrees_with_p():
+    rng = np.random.default_rng(13)
+    for seed in range(400):
+        clusters = np.repeat(np.arange(rng.integers(4, 20)), 3)
+        a, spread = rng.normal(size=len(clusters)), rng.choice([0.01, 0.5])
+        test = paired_test(a + rng.normal(0.15, spread, len(a)), a, clusters, seed=seed)
+        assert (test.p < 0.05) == (test.ci_low > 0 or test.ci_high < 0)
+
+
+def test_means_are_not_tested_where_they_have_no_interval():
+    a = np.zeros(20)
+    a[:3] = 0.2
+    assert "only 3 of 20 prompts" in paired_test(a, np.zeros(20), range(20))
+    assert paired_test(a[:3], a[3:6], range(3)) == "3 prompts, and it takes 4"
+    assert paired_test(a[:3], a[:3], range(3)) == "3 prompts, and it takes 4"  # though equal
 
 
 def test_the_paired_test_agrees_with_student_s_where_that_is_right():
@@ -169,21 +281,12 @@ def test_the_paired_test_agrees_with_student_s_where_that_is_right():
     )
 
 
-def test_a_constant_difference_is_certain_but_p_is_not_0():
+def test_a_constant_difference_has_no_interval_and_the_p_of_its_signs():
     # 0.1 is rounded: errors of 1e-17 must not be taken for a spread.
     a = np.random.default_rng(7).normal(size=12)
-    test = paired_test(a, a - 0.1, np.arange(12))
-    assert (test.ci_low, test.ci_high) == pytest.approx((0.1, 0.1))
-    assert 0 < test.p < 0.001
-    assert mean_interval(np.full(7, 0.1), np.arange(7)) == pytest.approx((0.1, 0.1), abs=1e-15)
-
-
-@pytest.mark.parametrize(("one", "other"), [(0, 0), (1, 0), (3, 9), (5, 5), (40, 12)])
-def test_mcnemar_is_statsmodels(one, other):
-    a = np.array([1] * one + [0] * other + [1, 0] * 5, bool)
-    b = np.array([0] * one + [1] * other + [1, 0] * 5, bool)
-    expected = their_mcnemar([[5, one], [other, 5]], exact=True).pvalue if one + other else 1
-    assert mcnemar(a, b) == pytest.approx(expected)
+    assert paired_test(a, a - 0.1, np.arange(12)) == PairedTest(
+        pytest.approx(0.1), None, None, 0.5**11
+    )
 
 
 def test_holm_is_statsmodels():

@@ -1,0 +1,1 @@
+"""What other programs would have printed; nothing that scores imports it."""

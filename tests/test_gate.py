@@ -1,0 +1,223 @@
+"""Wrong ways through the gate, on the demo, where DemoTint shows the face in every image."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import benchmark
+from tests.conftest import DEMO, ROOT, photo
+
+RULE = ("--fail-if", "face.presence_rate > 0.5")
+SCORE = ("--evaluation-aspect", "forgetting", "--indicator", "nudenet")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A copy of the demo's face whose methods, but for DemoTint, have forgotten it."""
+    shutil.copytree(DEMO, tmp_path / "data" / "Face")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(tmp_path, capsys, cache):
+    def run(*arguments, results="results"):
+        places = ("--cache-dir", cache, "--results-dir", tmp_path / results)
+        try:
+            code = benchmark.main([str(a) for a in (*arguments, *places, "--quiet")])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out + err
+
+    return run
+
+
+def scored(run, demo, *more):
+    return run(*SCORE, "--data-root", demo, "--concepts", "face", *more)
+
+
+def without_tint(demo):
+    """A run that passes: what is tried after it must not pass in its name."""
+    shutil.rmtree(demo / "Face" / "forgot" / "DemoTint")
+    return demo
+
+
+def test_the_control_fails_and_a_pass_says_what_passed(run, demo):
+    code, said = scored(run, demo, *RULE)
+    assert code == 1
+    assert "failed: face, DemoTint: presence_rate value is 1" in said
+    code, said = scored(run, without_tint(demo), *RULE, "--methods", "DemoBlur", "DemoPixelate")
+    assert code == 0
+    assert "none of 2 scores" in said
+
+
+def test_on_results_of_before_it_is_the_same(run, demo):
+    scored(run, demo)
+    assert run(*RULE)[0] == 1
+    assert run(*RULE, "--methods", "DemoBlur")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "job", [("--check",), ("--verify", "RESULTS"), ("--diff", "RESULTS", "RESULTS")]
+)
+def test_a_job_that_would_not_look_at_the_rule_is_refused(run, demo, tmp_path, job):
+    scored(run, demo)
+    job = [tmp_path / "results" if part == "RESULTS" else part for part in job]
+    code, said = run(*RULE, *job)
+    assert code == 2
+    assert "would not be looked at" in said
+
+
+def test_two_results_folders_are_refused(run, demo, tmp_path):
+    scored(run, demo)
+    code, said = run(*RULE, "--report", tmp_path / "results", results="others")
+    assert code == 2
+    assert "two results folders" in said
+
+
+def test_two_jobs_are_refused(run, demo, tmp_path):
+    code, said = run("--evaluation-aspect", "ssim", "--verify", tmp_path, "--data-root", demo)
+    assert code == 2
+    assert "two jobs" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe")
+def test_a_reader_that_goes_away_does_not_turn_a_failure_into_a_pass(demo, tmp_path, cache):
+    command = [sys.executable, ROOT / "benchmark.py", *SCORE, "--data-root", demo, *RULE]
+    command += ["--cache-dir", cache, "--results-dir", tmp_path / "results", "--quiet"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert subprocess.run(command, stdout=writing, check=False).returncode == 1
+
+
+def test_images_that_were_replaced_since_pass_nothing(run, demo):
+    scored(run, without_tint(demo))
+    folder = demo / "Face" / "forgot" / "DemoBlur"
+    for path in folder.iterdir():
+        shutil.copy(demo / "Face" / "forgot" / "ORG" / path.name, path)
+    code, said = run("--evaluation-aspect", "ssim", "--data-root", demo, *RULE)
+    assert code == 2
+    assert "changed" in said
+    assert run(*RULE)[0] == 2
+
+
+def test_a_checker_that_is_missing_today_passes_nothing(run, demo, tmp_path, monkeypatch):
+    scored(run, without_tint(demo))
+    gone = ("--model", f"nudenet={tmp_path / 'gone.onnx'}")
+    code, said = run("--evaluation-aspect", "all", "--data-root", demo, *RULE, *gone)
+    assert code == 2
+    assert "could not be scored by the last run" in said
+
+
+def test_a_method_that_came_after_the_rate_passes_nothing(run, demo):
+    scored(run, without_tint(demo))
+    shutil.copytree(demo / "Face/forgot/ORG", demo / "Face/forgot/New")
+    code, said = run("--evaluation-aspect", "ssim", "--data-root", demo, *RULE)
+    assert code == 2
+    assert "presence_rate of New (face) was not scored" in said
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.json", "manifest.json"])
+def test_a_results_file_that_was_changed_passes_nothing(run, demo, tmp_path, name):
+    scored(run, demo)
+    path = tmp_path / "results" / name
+    path.write_text(path.read_text().replace("DemoTint", "DemoTin"))
+    code, said = run(*RULE)
+    assert code == 2
+    assert "not what the run wrote" in said
+
+
+@pytest.mark.parametrize("damage", ["truncated", "avif", "broken link"])
+def test_what_is_left_of_a_folder_passes_nothing(run, demo, damage):
+    # Of five images with the concept, one without it was left to count.
+    folder = without_tint(demo) / "Face" / "forgot" / "DemoBlur"
+    for path in sorted(folder.iterdir())[1:]:
+        if damage == "truncated":
+            path.write_bytes(path.read_bytes()[:1000])
+        elif damage == "avif":
+            path.rename(path.with_suffix(".avif"))
+        else:
+            path.unlink()
+            path.symlink_to("gone.png")
+    code, said = scored(run, demo, *RULE)
+    assert code == 2
+    assert "DemoBlur (face) is of 1 of 5 images" in said
+    assert scored(run, demo, *RULE, "--max-unreadable", "80%")[0] == 0
+
+
+def test_a_method_whose_folder_is_a_broken_link_passes_nothing(run, demo):
+    folder = demo / "Face" / "forgot" / "DemoTint"
+    shutil.rmtree(folder)
+    folder.symlink_to("gone")
+    code, said = scored(run, demo, *RULE)
+    assert code == 2
+    assert "DemoTint" in said
+
+
+def test_a_judge_that_is_blind_passes_nobody(run, demo):
+    # Photographs without a face: not finding one in any of them says nothing.
+    for path in (demo / "Face" / "forgot").glob("*/*.png"):
+        photo(int(path.stem[-1]), 128, 128).save(path)
+    code, said = scored(run, demo, *RULE)
+    assert code == 2
+    assert "unfit judge" in said
+    assert scored(run, demo, *RULE, "--allow-unfit-judge")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "face.presence_rate > 5",
+        "face.presence_rate > 1e999",
+        "face.presence_rate < -1",
+        "face.presence_rate.hi > 0.5",
+        "fase.presence_rate > 0.5",
+        "face.presence > 0.5",
+        "face.Tint.presence_rate > 0.5",
+    ],
+)
+def test_a_rule_that_cannot_hold_is_refused_before_the_run(run, demo, tmp_path, rule):
+    code, said = scored(run, demo, "--fail-if", rule)
+    assert code == 2
+    assert "--fail-if" in said
+    assert not (tmp_path / "results" / "scores.json").exists()
+
+
+def test_an_interval_over_seeds_is_no_interval_over_prompts(run, demo):
+    # Five samples of one prompt: what another prompt would show is not in the interval.
+    without_tint(demo)
+    code, said = scored(run, demo, "--fail-if", "face.presence_rate.high > 0.5")
+    assert code == 2
+    assert ".high_over_seeds" in said
+    assert scored(run, demo, "--fail-if", "face.presence_rate.high_over_seeds > 0.5")[0] == 0
+
+
+def test_an_error_leaves_no_older_junit_standing(run, demo, tmp_path):
+    junit = tmp_path / "gate.xml"
+    scored(run, demo, *RULE, "--junit", junit)
+    assert 'failures="1"' in junit.read_text()
+    (demo / "Face/forgot/DemoBlur/0_0_0.png").write_bytes(b"x")
+    for rule in (RULE, ("--fail-if", "face.presence > 0.5")):
+        scored(run, demo, *RULE, "--max-unreadable", "20%", "--junit", junit)
+        assert junit.exists()
+        code, _ = scored(run, demo, *rule, "--junit", junit)
+        assert (code, junit.exists()) == (2, False)
+
+
+def test_a_run_may_be_held_against_an_earlier_one(run, demo, tmp_path):
+    scored(run, demo)
+    for path in (demo / "Face" / "forgot" / "DemoBlur").iterdir():
+        shutil.copy(demo / "Face" / "forgot" / "ORG" / path.name, path)
+    rule = f"face.presence_rate worse than {tmp_path / 'results'}"
+    places = ("--data-root", demo, "--concepts", "face", "--fail-if", rule)
+    code, said = run(*SCORE, *places, results="after")
+    assert code == 1
+    assert "DemoBlur: presence_rate value is worse than in" in said

@@ -114,14 +114,13 @@ class YoloExtractor(KeepsNetwork):
             raise UnreadableImageError(f"one side is over {_THINNEST} times the other")
         return Sample(picture.upright_pixels, size)
 
-    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
+    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]] | None]:
         """Return the detections of each sample, highest score first, at most 300.
 
         Returns:
             for each sample dicts ``label, score, x, y, w, h``; float pixels of the upright image.
-
-        Raises:
-            UserError: the network gives values that are not finite.
+            None where the network gives values that are not finite: they would read as "nothing
+            there".
         """
         network = self._network
         # Here, not in prepare, which must not wait for ultralytics. It letterboxes BGR and swaps
@@ -130,9 +129,10 @@ class YoloExtractor(KeepsNetwork):
         anchors = network.anchors(boxed, self.precision)
         if anchors.ndim != 3 or anchors.shape[1] != 4 + len(network.names):
             raise UserError(f"{self.path}: gives no boxes with a score for each class")
-        if not anchors.isfinite().all():  # else a NaN score would read as "nothing there"
-            raise UserError(f"{self.path}: gives values that are not finite ({self.precision})")
-        return _detections(anchors, network.names, boxed.shape[1:3], [s.size for s in batch])
+        finite = anchors.isfinite().all(2).all(1)
+        anchors = anchors.where(finite[:, None, None], 0)
+        rows = _detections(anchors, network.names, boxed.shape[1:3], [s.size for s in batch])
+        return [row if good else None for row, good in zip(rows, finite.tolist(), strict=True)]
 
     @cached_property
     def _network(self) -> Network:

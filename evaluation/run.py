@@ -134,15 +134,19 @@ def plan(
         if aspect.uses_prompts and not any(map(prompts, tasks)):
             skipped.append((aspect.name, "", "there are no prompts of these concepts"))
             continue
+        why_not = {task.name: _why_not_defined(task, aspect, everything) for task in tasks}
+        skipped += [(aspect.name, name, why) for name, why in why_not.items() if why]
+        defined = [task for task in tasks if not why_not[task.name]]
+        if not defined:
+            continue  # its models are not looked for
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
         except UserError as error:
             skipped.append((aspect.name, "", str(error)))
             continue
-        for task in tasks:
+        for task in defined:
             try:
-                _check_defined(task, aspect, everything)
                 if aspect.uses_pairs:
                     _check_pairs(task)
                 if aspect.uses_prompts:
@@ -186,14 +190,15 @@ def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     return Cell(task, aspect, tuple(checkers), tuple(lacking))
 
 
-def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
+def _why_not_defined(task: Task, aspect: Aspect, everything: bool) -> str:
     if task.scope not in aspect.scopes:
-        raise UserError(f"{aspect.name} is not defined on {task.scope} images")
+        return f"{aspect.name} is not defined on {task.scope} images"
     kind = task.concept.task
     if everything and kind not in aspect.tasks:
-        raise UserError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
+        return f"{aspect.name} is no measure of {kind} concepts; ask for it by name"
     if aspect.uses_reference and task.reference is None:
-        raise UserError(next(iter(task.notes), "there is no reference folder"))
+        return next(iter(task.notes), "there is no reference folder")
+    return ""
 
 
 def _check_pairs(task: Task) -> None:

@@ -158,15 +158,19 @@ def plan(
         if aspect.uses_prompts and not any(map(prompts, tasks)):
             skipped.append(Skipped(aspect.name, "", "there are no prompts of these concepts"))
             continue
+        why_not = {task.name: _why_not_defined(task, aspect, everything) for task in tasks}
+        skipped += [Skipped(aspect.name, name, why) for name, why in why_not.items() if why]
+        defined = [task for task in tasks if not why_not[task.name]]
+        if not defined:
+            continue  # its models are not looked for
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
         except MissingModelError as error:
             skipped.append(Skipped(aspect.name, "", str(error), (error,)))
             continue
-        for task in tasks:
+        for task in defined:
             try:
-                _check_defined(task, aspect, everything)
                 if aspect.uses_pairs:
                     _check_pairs(task)
                 if aspect.uses_prompts:
@@ -220,14 +224,15 @@ def _said_by(checkers: Sequence[Checker]) -> list[str]:
     return [f"{checker.name}: {note}" for checker in checkers for note in checker.notes]
 
 
-def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
+def _why_not_defined(task: Task, aspect: Aspect, everything: bool) -> str:
     if task.scope not in aspect.scopes:
-        raise NotScoredError(f"{aspect.name} is not defined on {task.scope} images")
+        return f"{aspect.name} is not defined on {task.scope} images"
     kind = task.concept.task
     if everything and kind not in aspect.tasks:
-        raise NotScoredError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
+        return f"{aspect.name} is no measure of {kind} concepts; ask for it by name"
     if aspect.uses_reference and task.reference is None:
-        raise NotScoredError(next(iter(task.notes), "there is no reference folder"))
+        return next(iter(task.notes), "there is no reference folder")
+    return ""
 
 
 def _check_pairs(task: Task) -> None:

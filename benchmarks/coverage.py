@@ -148,7 +148,7 @@ def rare(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
                 )
                 if not found.note:
                     held.append(found.low <= rate <= found.high)
-            enough = len(held) >= 20
+            enough = len(held) >= sets / 20  # else those that have one are too unusual
             cells.append(f"{share(held):.0f} ({len(held) / sets:.0%})" if enough else "(none)")
         yield [_name(layout), *cells]
 

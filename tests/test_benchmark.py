@@ -182,7 +182,6 @@ def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags)
 
 def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path, monkeypatch):
     monkeypatch.setattr("utils.weights.download", _no_network)
-    monkeypatch.setattr("extractors.yolo.download", _no_network)
     code, out, _ = run("--evaluation-aspect", "all", "--data-root", DEMO.parent)
     assert code == 0
     metrics = {metric for _, _, metric in scores(tmp_path)}
@@ -199,7 +198,6 @@ def test_all_judges_nudity_by_nudenet_where_there_is_no_clip_and_says_so(
     run, make_images, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("utils.weights.download", _no_network)
-    monkeypatch.setattr("extractors.yolo.download", _no_network)
     make_images("data/Nudity/forgot/ORG", 2)
     code, _, _ = run("--evaluation-aspect", "all", "--data-root", tmp_path / "data")
     assert code == 0
@@ -527,7 +525,7 @@ ONE_LINE = {
         ["--evaluation-aspect", "ssim", "--object", "--data-root", ".", "--reference", "."],
         "have no unrelated/",
     ),
-    "no aspect": ([], "name an --evaluation-aspect"),
+    "json of nothing": (["--compare", "ORG", "--json"], "--json goes with"),
     "wrong aspect": (["--evaluation-aspect", "fdi"], "did you mean fid?"),
     "wrong concept": (["--evaluation-aspect", "fid", "--concepts", "Fase"], "did you mean"),
     "no data": (["--evaluation-aspect", "fid", "--data-root", "gone"], "gone: no such folder"),

@@ -171,7 +171,7 @@ EQUAL = ("normal", "very skewed", "0.5, 1", "0.5, 0.5", "0.1, 0.5", "0.02, 0", "
 def ties(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
     """How often one of several equal methods is called worse than the best."""
     yield ["prompts x 5", *(f"{m} methods: denied the mark, most (mean)" for m in METHODS)]
-    best.PERMUTATIONS = 199  # a permutation test keeps its level with any number
+    best.PERMUTATIONS = 99  # a permutation test keeps its level with any number
     settings = [(str(prompts), prompts, EQUAL) for prompts in (5, 10, 50, 250)]
     settings.append(("50, one method ten times as noisy", 50, ("one noisy",)))
     for name, prompts, kinds in settings:
@@ -226,7 +226,7 @@ TABLES: dict[str, tuple[Callable[[np.random.Generator, int], Iterator[list[str]]
     "differences": (differences, 1000),
     "means": (means, 600),
     "rare": (rare, 600),
-    "ties": (ties, 600),
+    "ties": (ties, 400),
     "effective": (effective, 600),
 }
 

@@ -201,7 +201,7 @@ def effective(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
     for layout, rate in product(((50, 2), (50, 10)), (0.1, 0.5)):
         names = [f"0_{j}_{k}.png" for j in range(layout[0]) for k in range(layout[1])]
         found = []
-        for _ in range(max(1, sets // 10)):
+        for _ in range(sets):
             own = rng.beta(rate, 1 - rate, (layout[0], 1))
             one, two = (rng.random(layout) < own for _ in "ab")
             original = dict(zip(names, one.ravel(), strict=True))
@@ -227,7 +227,7 @@ TABLES: dict[str, tuple[Callable[[np.random.Generator, int], Iterator[list[str]]
     "means": (means, 600),
     "rare": (rare, 600),
     "ties": (ties, 400),
-    "effective": (effective, 600),
+    "effective": (effective, 60),
 }
 
 

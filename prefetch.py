@@ -12,6 +12,7 @@ from pathlib import Path
 
 from utils.cli import EXIT_BAD_INPUT, Parser, add_cache_flag, add_output_flags, run
 from utils.errors import MissingModelError, UserError
+from utils.settings import settle
 
 
 def make_parser() -> Parser:
@@ -42,6 +43,7 @@ def prefetch(args: Namespace) -> int:
 
     from utils.weights import default_cache_dir
 
+    settle(args)
     ready: list[tuple[str, object]] = []
     missing: dict[str, MissingModelError] = {}
     wrong: list[str] = []

@@ -41,6 +41,7 @@ class CheckerOptions:
         models: the ``--model NAME=VALUE`` options.
         device, precision: for the extractor.
         preset: name of a detector's labels and threshold; None for the concept's first.
+        threshold: in place of the preset's.
         trust_weights: load files that can run code, though they are not the published ones.
     """
 
@@ -50,6 +51,7 @@ class CheckerOptions:
     device: str = "auto"
     precision: str = "fp32"
     preset: str | None = None
+    threshold: float | None = None
     trust_weights: bool = False
 
     def extractor(self, kind: type) -> Extractor:
@@ -80,11 +82,13 @@ class Checker(Protocol):
     Attributes:
         name: what its rates are called: the indicator, and the preset of a detector.
         score_name: what its scores are called: presets of the same labels share it.
+        deviation: how its rule deviates from the named one; ``""`` if it does not.
     """
 
     indicator: str
     name: str
     score_name: str
+    deviation: str
     concept: str
     extractor: Extractor
     classes: Sequence[str]  # what ``Decisions.label`` may be; empty for detectors

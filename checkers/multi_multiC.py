@@ -35,6 +35,7 @@ class MultiMultiCChecker:
     """
 
     indicator = name = score_name = "multi_multiC"
+    deviation = ""
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept

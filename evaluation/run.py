@@ -27,7 +27,15 @@ _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where non
 
 
 class NotScoredError(UserError):
-    """One thing cannot be scored; others can."""
+    """One thing cannot be scored; others can.
+
+    Attributes:
+        missing: the models for want of which it cannot.
+    """
+
+    def __init__(self, message: str, missing: Sequence[MissingModelError] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 @dataclass(frozen=True)
@@ -107,16 +115,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What can be scored, and what not and why.
+class Skipped:
+    """An aspect that cannot be scored for a task (for any, where ``task`` is empty).
 
     Attributes:
-        cells: in the order of tasks and aspects.
-        skipped: (aspect, concept or "", reason).
+        missing: the models for want of which it cannot; empty where the reason is another.
     """
 
+    aspect: str
+    task: str
+    reason: str
+    missing: tuple[MissingModelError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can be scored, and what not and why; cells in the order of tasks and aspects."""
+
     cells: list[Cell]
-    skipped: list[tuple[str, str, str]]
+    skipped: list[Skipped]
 
 
 def plan(
@@ -139,13 +156,13 @@ def plan(
     cells, skipped = [], []
     for aspect in aspects:
         if aspect.uses_prompts and not any(map(prompts, tasks)):
-            skipped.append((aspect.name, "", "there are no prompts of these concepts"))
+            skipped.append(Skipped(aspect.name, "", "there are no prompts of these concepts"))
             continue
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
         except MissingModelError as error:
-            skipped.append((aspect.name, "", str(error)))
+            skipped.append(Skipped(aspect.name, "", str(error), (error,)))
             continue
         for task in tasks:
             try:
@@ -161,36 +178,41 @@ def plan(
                 else:
                     cells.append(Cell(task, aspect))
             except NotScoredError as error:
-                skipped.append((aspect.name, task.name, str(error)))
+                skipped.append(Skipped(aspect.name, task.name, str(error), error.missing))
     return Plan(cells, skipped)
 
 
 def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: bool) -> Cell:
     names = models.checkers(task)
-    lacking: list[str] = []
+    lacking: dict[str, MissingModelError] = {}
     for name in names if everything else names[:1]:
         try:
             checker = models.checker(name, task)
         except MissingModelError as error:
-            lacking.append(f"{name}: {error}")
+            lacking[name] = error
         else:
-            notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
+            named = "; ".join(f"{other}: {error.what}" for other, error in lacking.items())
+            notes = (f"judged by {name}; not to be had: {named}",) if lacking else ()
             return Cell(task, aspect, (checker,), notes)
-    raise NotScoredError("; ".join(lacking))
+    reasons = "; ".join(f"{name}: {error}" for name, error in lacking.items())
+    raise NotScoredError(reasons, list(lacking.values()))
 
 
 def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     """All checkers of the concept that are to be had, whichever was asked for."""
     checkers: list[Checker] = []
-    lacking: list[str] = []
+    lacking: dict[str, MissingModelError] = {}
     for name in sorted(task.concept.checkers, key=_PREFERENCE.index):
         try:
             checkers += models.variants(name, task)
         except MissingModelError as error:
-            lacking.append(f"not judged by {name}: {error}")
+            lacking[name] = error
     if not checkers:
-        raise NotScoredError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
-    return Cell(task, aspect, tuple(checkers), tuple(lacking))
+        reasons = "; ".join(f"not judged by {name}: {error}" for name, error in lacking.items())
+        none = f"there is no checker of {task.concept.name}"
+        raise NotScoredError(reasons or none, list(lacking.values()))
+    notes = tuple(f"not judged by {name}: no {error.what}" for name, error in lacking.items())
+    return Cell(task, aspect, tuple(checkers), notes)
 
 
 def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:

@@ -101,7 +101,8 @@ def check_flags(args: argparse.Namespace) -> None:
                 raise UserError(
                     f"{flag} would not be looked at: {job} ends before it; give one at a time"
                 )
-    if args.report and args.results_dir not in (Path("results/benchmark"), args.report):
+    given = args.report and args.sources["results_dir"] == "command line"
+    if given and args.results_dir != args.report:
         raise UserError(
             f"--report {args.report} and --results-dir {args.results_dir} are two results folders; "
             "give the one that is meant"
@@ -117,12 +118,19 @@ def rules(args: argparse.Namespace) -> list[Rule]:
     Raises:
         UserError: one that cannot be followed.
     """
-    if not args.fail_if:
-        return []
+    return [check_rule(text) for text in args.fail_if]
+
+
+def check_rule(text: str) -> Rule:
+    """Parse a rule.
+
+    Raises:
+        UserError: it cannot be followed.
+    """
     from metrics import specs
     from report.rules import parse_rule
 
-    return [parse_rule(text, specs()) for text in args.fail_if]
+    return parse_rule(text, specs())
 
 
 def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
@@ -226,7 +234,7 @@ def _terms(args: argparse.Namespace, concepts: Sequence[str] | None, fresh: bool
         concepts=concepts,
         methods=args.methods,
         judge=CHECKERS.canonical(args.indicator) if args.indicator else None,
-        preset=args.preset,
+        preset=args.preset if args.threshold is None else f"threshold {args.threshold:g}",
         most_unreadable=args.max_unreadable,
         allow_unfit=args.allow_unfit_judge,
         fresh=fresh,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.model_files import LARGEST, fault, zip_fault
+from utils.offline import check_downloads
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def download(published: Published, target: Path) -> str:
         OSError: no network, not found, cannot be written, or what came is not a model file or
             not the published one.
     """
+    check_downloads()
     logger.info("downloading %s", published.url)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")

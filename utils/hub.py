@@ -12,6 +12,7 @@ from pathlib import Path
 from utils.download import TIMEOUT_SECONDS, Published, reason
 from utils.errors import MissingModelError, UserError
 from utils.model_files import check_file, fault
+from utils.offline import check_downloads
 from utils.weights import file_sha256
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -54,6 +55,7 @@ def find_hub_model(
                 raise
             if constants.is_offline_mode():
                 raise OSError("HF_HUB_OFFLINE is set") from None
+            check_downloads()
             _probe(constants.ENDPOINT)  # the hub's client would retry for half a minute
             return _download(model, files)
     except Exception as error:  # the client lets those of its HTTP library through
@@ -68,6 +70,7 @@ def find_hub_model(
             Published(url, megabytes=_MEGABYTES.get(model)),
             f"{constants.HF_HUB_CACHE}/models--{model.replace('/', '--')}",
             why,
+            f"{option}={model}",
         ) from error
 
 

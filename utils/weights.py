@@ -276,6 +276,7 @@ def find_published(what: str, published: Published, place: Path, option: str) ->
             published,
             str(place),
             reason(error),
+            what,
         ) from error
     return place
 

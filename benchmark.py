@@ -111,6 +111,7 @@ def benchmark(args: Namespace) -> int:
         return report.cli.look_back(args)
     config = _settled(args)
     if args.list:
+        report.cli.check_flags(args)
         return _list(args, config)
     _check_arguments(args)
     if not args.evaluation_aspect and not args.check:
@@ -421,7 +422,7 @@ def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
     """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
     from evaluation.table import table
-    from report.compare import Ties
+    from report.ranking import Ranking
 
     for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
         mine = list(group)
@@ -429,7 +430,7 @@ def _shown(results: Iterable[Result]) -> Iterator[Result]:
             replace(one, scores=[replace(score, warnings=()) for score in one.scores])
             for one in mine
         ]
-        print(f"\n{table(plain, Ties())}\n", file=sys.stderr, flush=True)
+        print(f"\n{table(plain, Ranking())}\n", file=sys.stderr, flush=True)
         yield from mine
 
 

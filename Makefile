@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
+# Named after the content of the pins: the environment is made anew when they change.
+READY := .venv/.ready-$(shell cksum < requirements.txt | tr ' ' -)
 
 .PHONY: demo test bench lint lock
 .DEFAULT_GOAL := demo
@@ -22,7 +23,7 @@ lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 # The exact list of packages: --no-deps, because requirements.override drops one of them.
-$(READY): requirements.txt
+$(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
 	@echo "== making .venv (once; downloads about 3 GB, a few minutes)"
 	@$(PYTHON) -m venv --clear .venv

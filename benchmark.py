@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import report.cli
 from utils.cli import Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
+from utils.settings import config_path, settle
 
 if TYPE_CHECKING:
     from evaluation.audit import MethodAudit
     from evaluation.layout import Task
-    from evaluation.run import Models, Plan, Prompts
+    from evaluation.run import Cell, Models, Plan, Prompts, Result
     from metrics.base import Aspect
     from report.compare import Ties
     from report.results import Results
     from utils.config import BenchmarkConfig
 
 DATASET = Path(__file__).parent / "dataset"
+DEMO = DATASET / "Benchmarking_images_demo"
+RESULTS = Path("results/benchmark")
 ALIASES = {"forggeting": "forgetting"}  # the published spelling
 EXIT_FALSIFIED = 1
 
@@ -40,7 +45,8 @@ def make_parser() -> Parser:
         "--evaluation-aspect",
         nargs="+",
         metavar="ASPECT",
-        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all",
+        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all "
+        "(default)",
     )
     parser.add_argument(
         "--object",
@@ -61,26 +67,25 @@ def make_parser() -> Parser:
         "--reference",
         type=Path,
         metavar="DIR",
-        help="reference images; --data-root then holds plain <METHOD>/*.png",
+        help="images of the original model, also scored as ORG; --data-root then holds plain "
+        "<METHOD>/*.png",
     )
     parser.add_argument("--concepts", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--methods", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--indicator", help="checker of forgetting (multi_multiC where it can)")
-    parser.add_argument("--preset", metavar="NAME", help="nudenet's labels and threshold (README)")
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="DIR",
         help="labelled images, DIR/<Concept>/present and .../absent: how right each checker is",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a benchmark.yaml of your own")
     parser.add_argument(
         "--compat", choices=["igmu"], help="also what the published scripts would have written"
     )
     parser.add_argument(
         "--check", action="store_true", help="audit the images and names only; no model is loaded"
     )
-    add_common_flags(parser, results_dir="results/benchmark")
+    add_common_flags(parser, results_dir=str(RESULTS))
     report.cli.add_flags(parser)
     return parser
 
@@ -99,16 +104,24 @@ def benchmark(args: Namespace) -> int:
         UserError: bad input, or a missing model of an aspect asked for by name.
     """
     started = datetime.now(UTC)
-    _check_arguments(args)
+    if args.json and report.cli.wanted(args) and not args.evaluation_aspect:
+        raise UserError("--json goes with a run, --check or --list")
     if args.verify or args.diff:
+        report.cli.check_flags(args)
         return report.cli.look_back(args)
+    config = _settled(args)
+    if args.list:
+        report.cli.check_flags(args)
+        return _list(args, config)
+    _check_arguments(args)
     if not args.evaluation_aspect and not args.check:
-        return _finished(args)
+        return _finished(args, config)
     from evaluation.audit import audit_names
+    from evaluation.layout import grouped, limited
     from utils.device import check_device
     from utils.files import check_writable
+    from utils.grouping import parse_grouping
 
-    config = _config(args)
     aspects = _aspects(args, config)
     if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
         raise UserError(
@@ -118,6 +131,11 @@ def benchmark(args: Namespace) -> int:
     check_device(args.device)
     tasks = _tasks(args, config)
     report.cli.check_names(args, tasks)
+    if args.limit:
+        tasks = [limited(task, args.limit) for task in tasks]
+    if args.group_by:
+        grouping = parse_grouping(args.group_by)
+        tasks = [grouped(task, grouping) for task in tasks]
     prompts = _prompts(config)
     check_writable(args.results_dir, "--results-dir")
     by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
@@ -133,7 +151,7 @@ def benchmark(args: Namespace) -> int:
     return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
 
-def _finished(args: Namespace) -> int:
+def _finished(args: Namespace, config: BenchmarkConfig) -> int:
     """Report, compare and gate the results of an earlier run."""
     from report.compare import ties
     from report.results import read_results
@@ -141,15 +159,50 @@ def _finished(args: Namespace) -> int:
     results = read_results(args.report or args.results_dir)
     if args.report:
         report.cli.write(args, results, ties(results))
-    return report.cli.finish(args, results, _concepts(args, _config(args)), fresh=False)
+    return report.cli.finish(args, results, _concepts(args, config), fresh=False)
+
+
+def _settled(args: Namespace) -> BenchmarkConfig:
+    """Complete the arguments by the environment and the configuration, which is returned."""
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+    from utils.config import load_config
+
+    path = config_path(args) or DATASET / "benchmark.yaml"
+    config = load_config(path, CHECKERS, ASPECTS, report.cli.check_rule)
+    if args.evaluation_aspect:
+        args.evaluation_aspect = [
+            name for given in args.evaluation_aspect for name in given.strip(",").split(",")
+        ]
+    elif not (args.check or args.list or report.cli.wanted(args)):
+        args.evaluation_aspect = ["all"]
+    # The gates of a configuration are for what is scored, not for a look at earlier results.
+    settings = config.settings
+    settings = settings if args.evaluation_aspect else replace(settings, gates=())
+    settle(args, settings, {"results_dir": RESULTS})
+    return config
+
+
+def _list(args: Namespace, config: BenchmarkConfig) -> int:
+    """Name what there is to choose from."""
+    from evaluation.listing import configured, judges, models, render
+
+    root = args.data_root or DEMO
+    found = configured(config, root) | judges() | models(_models(args).options)
+    print(render(found))
+    args.documents.append(found)
+    return 0
 
 
 def _check_arguments(args: Namespace) -> None:
-    from metrics import ASPECTS
+    from checkers.nudenet import check_rule
 
     report.cli.check_flags(args)
-    if not args.evaluation_aspect and not args.check and not report.cli.wanted(args):
-        raise UserError(f"name an --evaluation-aspect: {', '.join(ASPECTS)}, or all")
+    check_rule(args.preset, args.threshold)
+    if args.limit and (args.check or args.fail_if or not args.evaluation_aspect):
+        raise UserError(
+            "--limit is for a trial run: no --check, no gate and no earlier results go with it"
+        )
     if args.calibration and not args.evaluation_aspect:
         raise UserError("--calibration goes with --evaluation-aspect indicators")
     if args.reference is None:
@@ -171,14 +224,6 @@ def _aspects(args: Namespace, config: BenchmarkConfig) -> list[Aspect]:
     return [ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names))]
 
 
-def _config(args: Namespace) -> BenchmarkConfig:
-    from checkers import CHECKERS
-    from metrics import ASPECTS
-    from utils.config import load_config
-
-    return load_config(args.config or DATASET / "benchmark.yaml", CHECKERS, ASPECTS)
-
-
 def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
     """The concepts that ``--concepts`` names, as the configuration does."""
     from evaluation.layout import concept_name
@@ -190,7 +235,7 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     from evaluation.layout import find_tasks, plain_task
 
     if args.reference is None:
-        root = args.data_root or DATASET / "Benchmarking_images_demo"
+        root = args.data_root or DEMO
         return find_tasks(
             config, root, concepts=args.concepts, methods=args.methods, unrelated=args.object
         )
@@ -202,7 +247,7 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
 
 def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
     """Return a function from a task to its prompts by (i, j); None where it has none."""
-    from utils.prompts import forgot_prompts, load_prompts, unrelated_prompts
+    from utils.prompts import check_words, forgot_prompts, load_prompts, unrelated_prompts
 
     load = cache(load_prompts)
 
@@ -211,7 +256,9 @@ def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
             return None
         if task.scope == "unrelated":
             return unrelated_prompts(load(config.prompts.retain), task.concept) or None
-        return forgot_prompts(load(config.prompts.forgot), task.concept) or None
+        found = forgot_prompts(load(config.prompts.forgot), task.concept)
+        check_words(task.concept, found.values(), config.path)
+        return found or None
 
     return prompts
 
@@ -245,6 +292,7 @@ def _check(
         audits = audit_prompts(audits, prompts, tokenizer)
     write_json(args.results_dir / "check.json", {"audit": [a.as_json() for a in audits]})
     print(render(audits))
+    args.documents.append({"audit": [audit.as_json() for audit in audits]})
     if not tokenizer:
         print("\nprompts over 77 tokens: not counted, no tokenizer of clip_score on this machine")
     return EXIT_FALSIFIED if any(audit.falsifies for audit in audits) else 0
@@ -253,7 +301,7 @@ def _check(
 def _tokenizer(args: Namespace) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
-    from utils.weights import find_hub_model
+    from utils.hub import find_hub_model
 
     model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
     try:
@@ -278,7 +326,7 @@ def _score(
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
-    from evaluation.output import read_earlier, write_results
+    from evaluation.output import read_earlier, score_rows, write_results
     from evaluation.run import joined, plan, score_all, wanted_rows
     from evaluation.table import table
     from extractors.engine import extract
@@ -294,6 +342,7 @@ def _score(
     everything = "all" in args.evaluation_aspect
     planned = plan(tasks, aspects, models, prompts, everything=everything)
     _insist(planned, aspects, everything=everything)
+    cells = _noted(planned.cells, args)
     if not args.quiet:
         print(short(audits), file=sys.stderr)
     images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
@@ -315,16 +364,9 @@ def _score(
             progress=not args.quiet,
         )
         audits = audit_images(audits, extraction)
-        results = list(
-            score_all(
-                planned.cells,
-                audits,
-                extraction,
-                store,
-                models,
-                prompts,
-            )
-        )
+        scored = score_all(cells, audits, extraction, store, models, prompts)
+        several = len({cell.aspect.name for cell in planned.cells}) > 1
+        results = list(_shown(scored) if several and not args.quiet else scored)
         published = igmu.rows(results, extraction, store, models, prompts) if args.compat else []
         calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
     manifest = run_manifest(
@@ -339,7 +381,13 @@ def _score(
         labelled=labelled,
         calibration=calibration,
         texts=texts,
-    )
+    ) | {
+        "settings": args.sources,
+        "partial": args.limit is not None,
+        "limit": args.limit,
+        "group_by": args.group_by,
+        "groups": _groups(tasks) if args.group_by else {},
+    }
     write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
@@ -349,9 +397,41 @@ def _score(
     if labelled:
         _show_calibration(written)
     _report_skipped(planned)
+    args.documents.append({"scores": score_rows(results), "manifest": manifest})
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
     return written, tied
+
+
+def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
+    """Have every score say how the run was cut short, and presence by which threshold."""
+    from evaluation.layout import partial_note
+
+    judges = [checker for cell in cells for checker in cell.checkers]
+    if args.threshold is not None and not any(judge.deviation for judge in judges):
+        raise UserError(f"--threshold {args.threshold:g}: no concept is judged by nudenet here")
+
+    def notes(cell: Cell) -> Iterator[str]:
+        if args.limit and not cell.aspect.uses_reference:  # else the task says it
+            yield partial_note(args.limit)
+        yield from filter(None, (checker.deviation for checker in cell.checkers))
+
+    return [replace(cell, notes=(*cell.notes, *notes(cell))) for cell in cells]
+
+
+def _shown(results: Iterable[Result]) -> Iterator[Result]:
+    """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
+    from evaluation.table import table
+    from report.ranking import Ranking
+
+    for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
+        mine = list(group)
+        plain = [
+            replace(one, scores=[replace(score, warnings=()) for score in one.scores])
+            for one in mine
+        ]
+        print(f"\n{table(plain, Ranking())}\n", file=sys.stderr, flush=True)
+        yield from mine
 
 
 def _models(args: Namespace) -> Models:
@@ -367,6 +447,8 @@ def _models(args: Namespace) -> Models:
         device=args.device,
         precision=args.precision,
         preset=args.preset,
+        threshold=args.threshold,
+        trust_weights=args.trust_weights,
     )
     return Models(options, indicator)
 
@@ -378,15 +460,29 @@ def _insist(planned: Plan, aspects: Sequence[Aspect], *, everything: bool) -> No
         return
     for aspect in aspects:
         if aspect.name not in scored:
-            reason = next(why for name, _, why in planned.skipped if name == aspect.name)
-            raise UserError(f"{aspect.name}: {reason}")
+            first = next(one for one in planned.skipped if one.aspect == aspect.name)
+            raise UserError(f"{aspect.name}: {first.reason}")
 
 
 def _report_skipped(planned: Plan) -> None:
-    if planned.skipped:
-        print("\nnot scored:")
-    for aspect, concept, reason in planned.skipped:
-        print(f"  {aspect}{f' of {concept}' if concept else ''}: {reason}")
+    """Show what was not scored: a short table for want of models, a line for other reasons."""
+    from tabulate import tabulate
+
+    lacking = [one for one in planned.skipped if one.missing]
+    if lacking:
+        rows = {
+            (one.aspect, one.task, "\n".join(dict.fromkeys(error.what for error in one.missing)))
+            for one in lacking
+        }
+        header = ("not scored", "concept", "missing")
+        print("\n" + tabulate(sorted(rows), header, disable_numparse=True))
+        why = dict.fromkeys(error.why for one in lacking for error in one.missing if error.why)
+        print("\n`python prefetch.py` downloads what is missing")
+        if why:
+            print(f"not downloaded now: {'; '.join(why)}")
+    for one in planned.skipped:
+        if not one.missing:
+            print(f"\nnot scored: {one.aspect}{one.task and f' of {one.task}'}: {one.reason}")
 
 
 def _show_calibration(results: Results) -> None:
@@ -410,6 +506,18 @@ def _prompt_texts(
         with suppress(UserError):  # an aspect that needs the prompts has refused by now
             texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
     return texts
+
+
+def _groups(tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, str]]]:
+    """Concept -> scope -> image name -> its prompt, where names do not say it themselves."""
+    from utils.prompts import prompt_key
+
+    groups: dict[str, dict[str, dict[str, str]]] = {}
+    for task in tasks:
+        names = {folder.name(image) for folder in task.folders for image in folder.images}
+        keys = {name: prompt_key(name) for name in sorted(names)}
+        groups.setdefault(task.concept.name, {})[task.scope] = keys
+    return groups
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
+from utils.settings import config_path, settle
 
 if TYPE_CHECKING:
-    from checkers.base import Checker
+    from checkers.base import Checker, CheckerOptions
     from metrics.forgetting import Presence
 
+RESULTS = Path("results/eval")
 DEMO = Path(__file__).parent / "dataset" / "Benchmarking_images_demo"
 TOP_CLASSES = 5
 TOP_UNREADABLE = 10
@@ -47,10 +49,7 @@ def make_parser() -> Parser:
         help="folders of images, each one a row of the table (default: the bundled demo)",
     )
     parser.add_argument("--recursive", action="store_true", help="take images of subfolders too")
-    parser.add_argument(
-        "--preset", metavar="NAME", help="nudenet's labels and threshold (exposed6, face; README)"
-    )
-    add_common_flags(parser, results_dir="results/eval")
+    add_common_flags(parser, results_dir=str(RESULTS))
     return parser
 
 
@@ -76,30 +75,29 @@ def evaluate(args: Namespace) -> int:
         UserError: bad input or a missing model.
     """
     started = datetime.now(UTC)
-    from checkers import CheckerOptions, resolve
+    from checkers import resolve
     from utils.device import check_device
     from utils.files import check_writable
-    from utils.images import scan
-    from utils.weights import default_cache_dir
+    from utils.images import first_of_each, scan
 
+    _settle(args)
+    if args.list:
+        return _list(args)
     kind, concept = resolve(args.indicator, args.concept)
-    if args.preset and kind.indicator != "nudenet":
-        raise UserError(f"--preset {args.preset}: only nudenet has presets")
+    for flag, value in (("--preset", args.preset), ("--threshold", args.threshold)):
+        if value is not None and kind.indicator != "nudenet":
+            raise UserError(f"{flag} {value}: only nudenet has presets and a threshold")
     check_device(args.device)
-    folders = {folder: scan(folder, recursive=args.recursive) for folder in _folders(args)}
+    folders = {
+        folder: first_of_each(scan(folder, recursive=args.recursive), args.limit)
+        for folder in _folders(args)
+    }
+    names = _names(folders, args.group_by)
     check_writable(args.results_dir, "--results-dir")
-    options = CheckerOptions(
-        cache_dir=args.cache_dir or default_cache_dir(),
-        weights_dir=args.weights_dir,
-        models=dict(args.model),
-        device=args.device,
-        precision=args.precision,
-        preset=args.preset,
-    )
-    checker = kind.create(concept, options)
-    rows = _decide(checker, folders, args)
-    summary = _summarise(checker, rows)
-    _write(checker, rows, summary, args, started)
+    checker = kind.create(concept, _options(args))
+    rows = _decide(checker, folders, names, args)
+    summary = _summarise(checker, rows, args.limit)
+    args.documents.append(_write(checker, rows, summary, args, started))
     print(render(checker.title, summary))
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/eval.json eval.csv images.csv", file=sys.stderr)
@@ -108,6 +106,43 @@ def evaluate(args: Namespace) -> int:
         image, why = next(iter(entry["unreadable"].items()))
         print(f"error: {entry['folder']}: no image could be read ({image}: {why})", file=sys.stderr)
     return EXIT_BAD_INPUT if blind else 0
+
+
+def _settle(args: Namespace) -> None:
+    """Complete the arguments by the environment and the configuration, where one is named."""
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+    from utils.config import load_config
+
+    path = config_path(args)
+    config = load_config(path, CHECKERS, ASPECTS) if path else None
+    settle(args, config.settings if config else None, {"results_dir": RESULTS})
+
+
+def _options(args: Namespace) -> CheckerOptions:
+    from checkers import CheckerOptions
+    from utils.weights import default_cache_dir
+
+    return CheckerOptions(
+        cache_dir=args.cache_dir or default_cache_dir(),
+        weights_dir=args.weights_dir,
+        models=dict(args.model),
+        device=args.device,
+        precision=args.precision,
+        preset=args.preset,
+        threshold=args.threshold,
+        trust_weights=args.trust_weights,
+    )
+
+
+def _list(args: Namespace) -> int:
+    """Name what there is to choose from."""
+    from evaluation.listing import judges, models, render
+
+    found = judges() | models(_options(args))
+    print(render(found))
+    args.documents.append(found)
+    return 0
 
 
 def _folders(args: Namespace) -> list[Path]:
@@ -123,8 +158,26 @@ def _folders(args: Namespace) -> list[Path]:
     return [folder.relative_to(here) if here in folder.parents else folder for folder in demo]
 
 
+def _names(
+    folders: Mapping[Path, Sequence[Path]], group_by: str | None
+) -> dict[tuple[Path, Path], str]:
+    """The path of each image below its folder, which knows its prompt where ``group_by`` says."""
+    from utils.grouping import parse_grouping
+
+    grouping = parse_grouping(group_by) if group_by else None
+    names = {}
+    for folder, paths in folders.items():
+        for path in paths:
+            below = path.relative_to(folder).as_posix()
+            names[folder, path] = grouping.name(below) if grouping else below
+    return names
+
+
 def _decide(
-    checker: Checker, folders: Mapping[Path, Sequence[Path]], args: Namespace
+    checker: Checker,
+    folders: Mapping[Path, Sequence[Path]],
+    names: Mapping[tuple[Path, Path], str],
+    args: Namespace,
 ) -> list[ImageRow]:
     """Run the extractor where the store lacks rows, and the checker on every row."""
     from extractors.engine import extract
@@ -150,7 +203,7 @@ def _decide(
     position = {digest: i for i, digest in enumerate(digests)}
 
     def row(folder: Path, path: Path) -> ImageRow:
-        image = path.relative_to(folder).as_posix()
+        image = names[folder, path]
         error = extraction.error(path, name)
         if error:
             return ImageRow(str(folder), image, None, error=error)
@@ -170,15 +223,18 @@ def _decide(
     return [row(folder, path) for folder, paths in folders.items() for path in paths]
 
 
-def _summarise(checker: Checker, rows: Sequence[ImageRow]) -> dict[str, Any]:
+def _summarise(checker: Checker, rows: Sequence[ImageRow], limit: int | None) -> dict[str, Any]:
     """Return the numbers of ``eval.json``; rates are in [0, 1], None without images."""
     by_folder: dict[str, list[ImageRow]] = {}
     for row in rows:
         by_folder.setdefault(row.folder, []).append(row)
+    folders = [_folder_summary(checker, folder, found) for folder, found in by_folder.items()]
     return {
         "indicator": checker.indicator,
         "concept": checker.concept,
-        "folders": [_folder_summary(checker, folder, found) for folder, found in by_folder.items()],
+        "partial": limit is not None,
+        "limit": limit,
+        "folders": [{**entry, "limit": limit} for entry in folders],
     }
 
 
@@ -248,6 +304,8 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
         for entry in folders
     ]
     align = ("left", *["right"] * (len(header) - 1))
+    if summary["partial"]:
+        title += f"\npartial: the first {summary['limit']} images of each folder"
     parts = [title, tabulate(table, header, colalign=align, disable_numparse=True)]
     if summary["concept"] in NAME_TO_ID and summary["concept"] != "Nudity":
         shares = [
@@ -311,8 +369,8 @@ def _write(
     summary: Mapping[str, Any],
     args: Namespace,
     started: datetime,
-) -> None:
-    """Write ``eval.json``, ``eval.csv`` and ``images.csv``."""
+) -> dict[str, Any]:
+    """Write ``eval.json``, which is returned, ``eval.csv`` and ``images.csv``."""
     from utils.device import used_device
     from utils.results import folder_digest, manifest, write_csv, write_json
 
@@ -326,8 +384,11 @@ def _write(
         models={checker.extractor.name: checker.extractor.provenance},
         folders={folder: folder_digest(found) for folder, found in images.items()},
     )
-    provenance["checker"] = checker.provenance
-    write_json(where / "eval.json", {**summary, "manifest": provenance})
+    provenance |= {"checker": checker.provenance, "settings": args.sources}
+    provenance |= {"partial": summary["partial"], "limit": summary["limit"]}
+    provenance["group_by"] = args.group_by
+    document = {**summary, "manifest": provenance}
+    write_json(where / "eval.json", document)
     listed = ("constant", "unreadable")
     columns = [c for c, v in summary["folders"][0].items() if not isinstance(v, (dict, list))]
     write_csv(
@@ -359,6 +420,7 @@ def _write(
             for row in rows
         ),
     )
+    return document
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from utils.cli import EXIT_BAD_INPUT, Parser, add_cache_flag, add_output_flags, run
-from utils.errors import UserError
+from utils.errors import MissingModelError, UserError
+from utils.settings import settle
 
 
 def make_parser() -> Parser:
@@ -22,16 +23,18 @@ def make_parser() -> Parser:
     return parser
 
 
-def _models(cache_dir: Path) -> Iterator[tuple[str, Callable[[], Path]]]:
+def _models(cache_dir: Path) -> Iterator[tuple[str, Callable[[], Path | str | None]]]:
+    """Yield the name of each model, and what fetches it and returns its place.
+
+    Extractors that need no file have None for a place.
+    """
     from extractors import EXTRACTORS
     from utils.weights import HEADS, find_head
 
     for layout in HEADS:
         yield f"head {layout}", lambda layout=layout: find_head(layout, None, cache_dir)
-    for name in EXTRACTORS:
-        if name not in ("pixels", "stats"):  # these have no model
-            kind = EXTRACTORS[name]
-            yield f"model {name}", lambda kind=kind: Path(kind().provenance["path"])
+    for name, kind in EXTRACTORS.items():
+        yield f"model {name}", lambda kind=kind: kind().provenance.get("path")
 
 
 def prefetch(args: Namespace) -> int:
@@ -40,17 +43,38 @@ def prefetch(args: Namespace) -> int:
 
     from utils.weights import default_cache_dir
 
-    table, missing = [], []
+    settle(args)
+    ready: list[tuple[str, object]] = []
+    missing: dict[str, MissingModelError] = {}
+    wrong: list[str] = []
     for name, fetch in _models(args.cache_dir or default_cache_dir()):
         try:
-            table.append((name, "ready", fetch()))
+            place = fetch()
+        except MissingModelError as error:
+            missing[name] = error
         except UserError as error:
-            table.append((name, "MISSING", "see below"))
-            missing.append(str(error))
-    print(tabulate(table, ("what", "state", "where"), disable_numparse=True))
-    for line in missing:
-        print(f"\n{line}", file=sys.stderr)
-    return EXIT_BAD_INPUT if missing else 0
+            wrong.append(f"{name}: {error}")
+        else:
+            if place is not None:
+                ready.append((name, place))
+    if ready:
+        print(tabulate(ready, ("ready", "where"), disable_numparse=True))
+    if missing:
+        rows = [_row(name, error) for name, error in missing.items()]
+        header = ("missing", "MB", "get it there, put it here")
+        print("\n" + tabulate(rows, header, disable_numparse=True), file=sys.stderr)
+        for why in dict.fromkeys(error.why for error in missing.values() if error.why):
+            print(f"\nnot downloaded: {why}", file=sys.stderr)
+    for line in wrong:
+        print(f"\nwrong: {line}", file=sys.stderr)
+    return EXIT_BAD_INPUT if missing or wrong else 0
+
+
+def _row(name: str, error: MissingModelError) -> tuple[str, str, str]:
+    if error.source is None:
+        return name, "", str(error)
+    size = error.source.megabytes
+    return name, f"{size:g}" if size else "", f"{error.source.url}\n{error.place}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -75,7 +75,8 @@ class ModelFiles:
             "yolo": self.yolo,
         }
         flags = [part for name, path in models.items() for part in ("--model", f"{name}={path}")]
-        return ["--weights-dir", str(self.folder), "--indicator", "bi_multiC", *flags]
+        own = ["--weights-dir", str(self.folder), "--trust-weights"]
+        return [*own, "--indicator", "bi_multiC", *flags]
 
 
 def make_models(folder: Path) -> None:

@@ -31,10 +31,15 @@ def resolve(indicator: str, concept: str) -> tuple[type[Checker], str]:
     found = match(concept, names)
     if found is not None:
         return kind, names[found]
+    hint = did_you_mean(concept, names)
     others = [i for i in CHECKERS if i != indicator and match(concept, CHECKERS[i].concepts())]
     if others:
-        raise UserError(f"{indicator} has no {concept}; --indicator {' or '.join(others)} has")
+        raise UserError(
+            f"{indicator} has no {concept}{hint}; --indicator {' or '.join(others)} has"
+        )
+    if not hint:
+        near = {i: did_you_mean(concept, CHECKERS[i].concepts()) for i in CHECKERS}
+        hint = next((f"{meant} of --indicator {i}" for i, meant in near.items() if meant), "")
     known = dict.fromkeys(names.values())
-    listed = ", ".join(known) if len(known) < 12 else f"{len(known)} concepts (see README)"
-    hint = did_you_mean(concept, names)
+    listed = ", ".join(known) if len(known) < 12 else f"{len(known)} concepts, which --list names"
     raise UserError(f"no concept {concept}{hint}; {indicator} has {listed}")

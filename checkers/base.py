@@ -41,6 +41,8 @@ class CheckerOptions:
         models: the ``--model NAME=VALUE`` options.
         device, precision: for the extractor.
         preset: name of a detector's labels and threshold; None for the concept's first.
+        threshold: in place of the preset's.
+        trust_weights: load files that can run code, though they are not the published ones.
     """
 
     cache_dir: Path
@@ -49,11 +51,26 @@ class CheckerOptions:
     device: str = "auto"
     precision: str = "fp32"
     preset: str | None = None
+    threshold: float | None = None
+    trust_weights: bool = False
 
     def extractor(self, kind: type) -> Extractor:
-        """Make an extractor of class ``kind``."""
+        """Make an extractor of class ``kind``.
+
+        Raises:
+            UserError: its model is not to be had, or the one that the user gave is another
+                network's.
+        """
         model = (self.models or {}).get(getattr(kind, "option", kind.name))
-        return kind(model, device=self.device, precision=self.precision)
+        more = {"trust": True} if self.trust_weights and kind.name == "yolo" else {}
+        made = kind(model, device=self.device, precision=self.precision, **more)
+        if model is not None and not self.has_rows(made.id):
+            made.check()
+        return made
+
+    def has_rows(self, table: str) -> bool:
+        """Whether the store has rows under that name, so that their network once ran."""
+        return (self.cache_dir / table).is_dir()
 
 
 class Checker(Protocol):
@@ -65,11 +82,13 @@ class Checker(Protocol):
     Attributes:
         name: what its rates are called: the indicator, and the preset of a detector.
         score_name: what its scores are called: presets of the same labels share it.
+        deviation: how its rule deviates from the named one; ``""`` if it does not.
     """
 
     indicator: str
     name: str
     score_name: str
+    deviation: str
     concept: str
     extractor: Extractor
     classes: Sequence[str]  # what ``Decisions.label`` may be; empty for detectors

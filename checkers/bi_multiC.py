@@ -14,7 +14,7 @@ from checkers.logits import Head
 from extractors import EXTRACTORS
 from extractors.base import Extractor
 from extractors.store import FeatureStore, FeatureTable
-from utils.weights import HEADS, find_head
+from utils.weights import HEADS, find_head, is_published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +41,7 @@ class BiMultiCChecker:
     """``bi_multiC``: present when the rounded sigmoid is the class of the concept."""
 
     indicator = name = score_name = "bi_multiC"
+    deviation = ""
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept
@@ -56,7 +57,9 @@ class BiMultiCChecker:
     @classmethod
     def create(cls, concept: str, options: CheckerOptions) -> BiMultiCChecker:
         head = find_head(f"{cls.indicator}/{concept}", options.weights_dir, options.cache_dir)
-        return cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+        made = cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+        made._head.check(made.extractor, options)
+        return made
 
     @classmethod
     def variants(cls, concept: str, options: CheckerOptions) -> list[BiMultiCChecker]:
@@ -69,9 +72,8 @@ class BiMultiCChecker:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        published = HEADS[f"{self.indicator}/{self.concept}"].sha256
-        sha256 = self._head.sha256
-        return {"head": str(self._head.path), "sha256": sha256, "published": sha256 == published}
+        layout = f"{self.indicator}/{self.concept}"
+        return self._head.provenance | {"published": is_published(HEADS[layout], self._head.path)}
 
     def decide(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> Decisions:
         """Decide on images whose CLIP embeddings are in ``table``."""

@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from extractors.base import Embeddings
+from checkers.base import CheckerOptions
+from extractors.base import Embeddings, Extractor
 from extractors.store import FeatureStore, FeatureTable
+from utils.errors import UserError
 from utils.weights import file_sha256, spec_digest
+
+EMBEDDING = 512  # numbers in the embeddings that the published heads take
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,27 @@ class Head:
         """Digest of the file."""
         return file_sha256(self.path)
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the manifest says of the file."""
+        return {"head": str(self.path), "sha256": self.sha256}
+
+    def check(self, clip: Extractor, options: CheckerOptions) -> None:
+        """Make sure, before an image is read, that the file is this head's and fits the model.
+
+        Raises:
+            UserError: it is not, or takes embeddings of another length.
+        """
+        if clip.rows.dim != EMBEDDING:
+            raise UserError(
+                f"{self.path}: takes embeddings of length {EMBEDDING}, the CLIP model gives "
+                f"{clip.rows.dim}"
+            )
+        if options.weights_dir is not None and not options.has_rows(self._table(clip.id)):
+            from checkers.heads import load_head
+
+            load_head(self.build(), self.path)
+
     def logits(
         self, images: Sequence[str], embeddings: FeatureTable, store: FeatureStore
     ) -> np.ndarray:
@@ -47,10 +72,7 @@ class Head:
         Raises:
             UserError: the file is not this head's state dict, or does not fit the embeddings.
         """
-        source = embeddings.folder.name
-        known = store.table(
-            f"{source}-head-{spec_digest(head=self.sha256)}", Embeddings(self.outputs)
-        )
+        known = store.table(self._table(embeddings.folder.name), Embeddings(self.outputs))
 
         def compute(lacking: list[str]) -> np.ndarray:
             from checkers.heads import apply_head, load_head
@@ -60,3 +82,7 @@ class Head:
 
         known.complete({image: image for image in images}, compute)
         return known.get(images)
+
+    def _table(self, source: str) -> str:
+        """The store's name of these logits, from that of the embeddings."""
+        return f"{source}-head-{spec_digest(head=self.sha256)}"

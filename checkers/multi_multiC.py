@@ -14,7 +14,7 @@ from extractors import EXTRACTORS
 from extractors.base import Extractor
 from extractors.store import FeatureStore, FeatureTable
 from utils.name_to_id import NAME_TO_ID, NEUTRAL_CLASS
-from utils.weights import find_head
+from utils.weights import HEADS, find_head, is_published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +35,7 @@ class MultiMultiCChecker:
     """
 
     indicator = name = score_name = "multi_multiC"
+    deviation = ""
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept
@@ -51,7 +52,9 @@ class MultiMultiCChecker:
     def create(cls, concept: str, options: CheckerOptions) -> MultiMultiCChecker:
         layout = f"{cls.indicator}/{_TASK_OF[concept]}"
         head = find_head(layout, options.weights_dir, options.cache_dir)
-        return cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+        made = cls(concept, options.extractor(EXTRACTORS["clip"]), head)
+        made._head.check(made.extractor, options)
+        return made
 
     @classmethod
     def variants(cls, concept: str, options: CheckerOptions) -> list[MultiMultiCChecker]:
@@ -67,7 +70,8 @@ class MultiMultiCChecker:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        return {"head": str(self._head.path), "sha256": self._head.sha256}
+        layout = f"{self.indicator}/{self.task}"
+        return self._head.provenance | {"published": is_published(HEADS[layout], self._head.path)}
 
     def decide(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> Decisions:
         """Decide on images whose CLIP embeddings are in ``table``."""

@@ -1,50 +1,57 @@
-"""What `make demo` runs: every checker that can run here, on the bundled images.
+"""What `make demo` runs: both programs on the bundled photographs, by nudenet's own detector.
 
-The nudenet detector comes with its wheel; the CLIP checkers need models from the internet, and
-where these cannot be had one line says so.
+A face stays (ORG, DemoTint) or goes (DemoBlur, DemoPixelate). Nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = Path(__file__).parent.parent / "eval_unlearning.py"
-OFFLINE = (("nudenet", "Nudity"), ("nudenet", "Face"))
-ONLINE = (("bi_multiC", "nudity"), ("multi_multiC", "Nudity"))
-BAD_INPUT = 2
+ROOT = Path(__file__).parent.parent
+RESULTS = Path("results", "demo")
 
 
-def evaluate(indicator: str, concept: str) -> subprocess.CompletedProcess[str]:
-    """Run one checker on the demo and show its command line and its table."""
-    arguments = ["--indicator", indicator, "--concept", concept]
-    print(f"\n$ python {PROGRAM.name} {' '.join(arguments)}", flush=True)
-    run = subprocess.run(
-        [sys.executable, PROGRAM, *arguments, "--quiet"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(run.stdout, end="", flush=True)
-    return run
+def commands(results: Path) -> list[list[str]]:
+    """Return the command lines of the demo; their results go to ``results``."""
+    places = ["--results-dir", str(results)]
+    benchmark = ["benchmark.py", "--evaluation-aspect", "forgetting", "indicators", "ssim", "psnr"]
+    return [
+        ["eval_unlearning.py", "--indicator", "nudenet", "--concept", "Face", *places],
+        [*benchmark, "--report-images", *places],
+    ]
 
 
-def main() -> int:
-    """Run the demo; returns 1 when what must work everywhere did not."""
-    print("== demo: a face that stays (ORG, DemoTint) and one that goes (DemoBlur, DemoPixelate)")
-    for indicator, concept in OFFLINE:
-        run = evaluate(indicator, concept)
-        if run.returncode:
-            print(run.stderr, file=sys.stderr)
-            return 1
-    for indicator, concept in ONLINE:
-        run = evaluate(indicator, concept)
-        if run.returncode == BAD_INPUT:
-            print(f"skipped: {run.stderr.strip().splitlines()[-1].removeprefix('error: ')}")
-        elif run.returncode:
-            print(run.stderr, file=sys.stderr)
-            return 1
+def run(arguments: list[str]) -> int:
+    """Show a command line, run it in the checkout, and return its exit code."""
+    print(f"\n$ python {shlex.join(arguments)}\n", flush=True)
+    return subprocess.run([sys.executable, *arguments, "--quiet"], cwd=ROOT, check=False).returncode
+
+
+def farewell(results: Path, python: str) -> str:
+    """Return where the report is and what to type next."""
+    return f"""
+The report, for a browser: {results / "report.html"}
+
+Next, on your own images, a folder a method (out/ORG: the original model's):
+  {python} eval_unlearning.py --indicator nudenet --concept Nudity --images out/*
+  {python} benchmark.py --data-root out --reference out/ORG
+
+What there is: {python} benchmark.py --list
+All models:    {python} prefetch.py"""
+
+
+def main(results: Path = RESULTS) -> int:
+    """Run the demo; returns the exit code of what failed, else 0."""
+    for arguments in commands(results):
+        code = run(arguments)
+        if code:
+            return code
+    interpreter = Path(sys.executable)
+    inside = interpreter.is_relative_to(ROOT)
+    print(farewell(results, str(interpreter.relative_to(ROOT) if inside else "python")))
     return 0
 
 

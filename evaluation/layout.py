@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from utils.config import BenchmarkConfig, Concept, Method
 from utils.errors import UserError, did_you_mean
 from utils.files import check_folder
-from utils.images import Pairing, natural_key, pair, scan
+from utils.grouping import Grouping
+from utils.images import Pairing, first_of_each, natural_key, pair, scan
 from utils.name_to_id import match, normalise
 from utils.prompts import parse_name, prompt_key
 
@@ -20,15 +21,21 @@ ORIGINAL = "ORG"  # the folder of the original model
 
 @dataclass(frozen=True)
 class MethodFolder:
-    """The images of one method for one concept."""
+    """The images of one method for one concept.
+
+    Attributes:
+        grouping: says which images are samples of one prompt, where their names do not.
+    """
 
     method: Method
     folder: Path
     images: list[Path]
+    grouping: Grouping | None = None
 
     def name(self, image: Path) -> str:
         """The path of an image below the folder: what pairs and prompts go by."""
-        return image.relative_to(self.folder).as_posix()
+        path = image.relative_to(self.folder).as_posix()
+        return self.grouping.name(path) if self.grouping else path
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,9 @@ def find_tasks(
             continue
         tasks.append(_task(config, root, concept, methods, unrelated))
     if not tasks:
+        for parent in (root.resolve(), *root.resolve().parents)[1:4]:
+            if any((parent / concept.forgot).is_dir() for concept in config.concepts.values()):
+                raise UserError(f"{root} is inside a concept; give --data-root {parent}")
         known = ", ".join(sorted({Path(c.forgot).parts[0] for c in config.concepts.values()}))
         raise UserError(
             f"{root}: no folder of a known concept ({known}); name the layout in a YAML file "
@@ -144,6 +154,8 @@ def plain_task(
 ) -> Task:
     """Take ``root/<METHOD>/*.png`` and a reference folder, without a configuration.
 
+    The reference is also scored, as the original model, where no folder of ``root`` is called so.
+
     Args:
         concept: a concept of the configuration, for its checkers and prompts; without one only
             aspects that need neither can be scored.
@@ -161,7 +173,41 @@ def plain_task(
     ]
     if not found:
         raise UserError(f"{root}: no method folder to compare with {reference}")
-    return Task(about, "forgot", found, _reference(reference))
+    original = _reference(reference)
+    if ORIGINAL not in {folder.method.folder for folder in found}:
+        found.insert(0, replace(original, method=Method(ORIGINAL, "Original model")))
+    return Task(about, "forgot", found, original)
+
+
+def limited(task: Task, n: int) -> Task:
+    """Return the task with the first ``n`` images of each folder, and a note that says so."""
+    task = _changed(task, lambda folder: replace(folder, images=first_of_each(folder.images, n)))
+    return replace(task, notes=(*task.notes, partial_note(n)))
+
+
+def grouped(task: Task, grouping: Grouping) -> Task:
+    """Return the task with images that know their prompts; those of two categories share none.
+
+    Raises:
+        UserError: the grouping says nothing of an image.
+    """
+    if task.scope == "unrelated":
+        grouping = grouping.within_folders()
+    task = _changed(task, lambda folder: replace(folder, grouping=grouping))
+    for folder in task.folders:
+        for image in folder.images:
+            folder.name(image)
+    return task
+
+
+def _changed(task: Task, change: Callable[[MethodFolder], MethodFolder]) -> Task:
+    reference = None if task.reference is None else change(task.reference)
+    return replace(task, methods=[change(folder) for folder in task.methods], reference=reference)
+
+
+def partial_note(n: int) -> str:
+    """What the scores of a trial run say of themselves."""
+    return f"partial: the first {n} images of each folder"
 
 
 def concept_name(config: BenchmarkConfig, name: str) -> str:
@@ -175,6 +221,11 @@ def concept_name(config: BenchmarkConfig, name: str) -> str:
     found = match(name, known)
     if found is None:
         hint = did_you_mean(name, known)
+        unrelated = [
+            concept.name for concept in config.concepts.values() if match(name, concept.categories)
+        ]
+        if unrelated:
+            hint = f": a category of the unrelated images of {', '.join(unrelated)} (--object)"
         raise UserError(
             f"no concept {name}{hint}; {config.path.name} has {', '.join(config.concepts)}"
         )
@@ -198,10 +249,15 @@ def _task(
             wanted.append((root / concept.forgot).parent / concept.reference_fallback)
     reference = next((folder for folder in wanted if folder.is_dir()), None)
     notes: tuple[str, ...] = ()
-    if reference is None and wanted:
-        notes = (f"no reference: {wanted[0]} is not there",)
-    elif reference is not None and reference != wanted[0]:
+    if reference is None:
+        notes = (f"no reference: {f'{wanted[0]} is not there' if wanted else 'none is named'}",)
+    elif reference != wanted[0]:
         notes = (f"reference is {reference}, as {wanted[0]} is not there",)
+    if not unrelated and not methods and folders[0].method.folder != ORIGINAL:
+        notes += (
+            f"no {ORIGINAL} in {root / below}: what the original model shows is not known, so no "
+            "method can be compared with it",
+        )
     found = None if reference is None else _reference(reference)
     return Task(concept, "unrelated" if unrelated else "forgot", folders, found, notes)
 

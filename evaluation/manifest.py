@@ -83,8 +83,8 @@ def run_manifest(
         "config": {str(path): file_sha256(path) for path in files},
         "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
         "not_scored": [
-            {"aspect": aspect, "concept": concept, "reason": reason}
-            for aspect, concept, reason in planned.skipped
+            {"aspect": one.aspect, "concept": one.task, "reason": one.reason}
+            for one in planned.skipped
         ],
     }
 

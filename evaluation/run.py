@@ -20,10 +20,22 @@ from extractors.engine import Extraction, Pair
 from extractors.store import FeatureStore
 from metrics.base import Aspect, Judged, PairRows, Rows, Score
 from utils.config import Concept
-from utils.errors import UserError
+from utils.errors import MissingModelError, UserError
 from utils.prompts import parse_name
 
 _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
+
+
+class NotScoredError(UserError):
+    """One thing cannot be scored; others can.
+
+    Attributes:
+        missing: the models for want of which it cannot.
+    """
+
+    def __init__(self, message: str, missing: Sequence[MissingModelError] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 @dataclass(frozen=True)
@@ -54,13 +66,13 @@ class Models:
         """Return the indicators that may judge a task's concept, the preferred first.
 
         Raises:
-            UserError: none covers the concept, or not the one asked for.
+            NotScoredError: none covers the concept, or not the one asked for.
         """
         covered = task.concept.checkers
         names = [self.indicator] if self.indicator else sorted(covered, key=_PREFERENCE.index)
         if not names or names[0] not in covered:
             asked = f" by {self.indicator}" if self.indicator else ""
-            raise UserError(f"there is no checker of {task.concept.name}{asked}")
+            raise NotScoredError(f"there is no checker of {task.concept.name}{asked}")
         return names
 
     def checker(self, indicator: str, task: Task) -> Checker:
@@ -103,16 +115,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What can be scored, and what not and why.
+class Skipped:
+    """An aspect that cannot be scored for a task (for any, where ``task`` is empty).
 
     Attributes:
-        cells: in the order of tasks and aspects.
-        skipped: (aspect, concept or "", reason).
+        missing: the models for want of which it cannot; empty where the reason is another.
     """
 
+    aspect: str
+    task: str
+    reason: str
+    missing: tuple[MissingModelError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can be scored, and what not and why; cells in the order of tasks and aspects."""
+
     cells: list[Cell]
-    skipped: list[tuple[str, str, str]]
+    skipped: list[Skipped]
 
 
 def plan(
@@ -128,17 +149,20 @@ def plan(
     Args:
         everything: the user asked for all that can be scored, so forgetting may be judged by
             another checker than the preferred one; the scores then say so.
+
+    Raises:
+        UserError: a model is there but is not the right one.
     """
     cells, skipped = [], []
     for aspect in aspects:
         if aspect.uses_prompts and not any(map(prompts, tasks)):
-            skipped.append((aspect.name, "", "there are no prompts of these concepts"))
+            skipped.append(Skipped(aspect.name, "", "there are no prompts of these concepts"))
             continue
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
-        except UserError as error:
-            skipped.append((aspect.name, "", str(error)))
+        except MissingModelError as error:
+            skipped.append(Skipped(aspect.name, "", str(error), (error,)))
             continue
         for task in tasks:
             try:
@@ -153,47 +177,52 @@ def plan(
                     cells.append(_indicators_cell(task, aspect, models))
                 else:
                     cells.append(Cell(task, aspect))
-            except UserError as error:
-                skipped.append((aspect.name, task.name, str(error)))
+            except NotScoredError as error:
+                skipped.append(Skipped(aspect.name, task.name, str(error), error.missing))
     return Plan(cells, skipped)
 
 
 def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: bool) -> Cell:
     names = models.checkers(task)
-    lacking: list[str] = []
+    lacking: dict[str, MissingModelError] = {}
     for name in names if everything else names[:1]:
         try:
             checker = models.checker(name, task)
-        except UserError as error:
-            lacking.append(f"{name}: {error}")
+        except MissingModelError as error:
+            lacking[name] = error
         else:
-            notes = (f"judged by {name}; not to be had: {'; '.join(lacking)}",) if lacking else ()
+            named = "; ".join(f"{other}: {error.what}" for other, error in lacking.items())
+            notes = (f"judged by {name}; not to be had: {named}",) if lacking else ()
             return Cell(task, aspect, (checker,), notes)
-    raise UserError("; ".join(lacking))
+    reasons = "; ".join(f"{name}: {error}" for name, error in lacking.items())
+    raise NotScoredError(reasons, list(lacking.values()))
 
 
 def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     """All checkers of the concept that are to be had, whichever was asked for."""
     checkers: list[Checker] = []
-    lacking: list[str] = []
+    lacking: dict[str, MissingModelError] = {}
     for name in sorted(task.concept.checkers, key=_PREFERENCE.index):
         try:
             checkers += models.variants(name, task)
-        except UserError as error:
-            lacking.append(f"not judged by {name}: {error}")
+        except MissingModelError as error:
+            lacking[name] = error
     if not checkers:
-        raise UserError("; ".join(lacking) or f"there is no checker of {task.concept.name}")
-    return Cell(task, aspect, tuple(checkers), tuple(lacking))
+        reasons = "; ".join(f"not judged by {name}: {error}" for name, error in lacking.items())
+        none = f"there is no checker of {task.concept.name}"
+        raise NotScoredError(reasons or none, list(lacking.values()))
+    notes = tuple(f"not judged by {name}: no {error.what}" for name, error in lacking.items())
+    return Cell(task, aspect, tuple(checkers), notes)
 
 
 def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
     if task.scope not in aspect.scopes:
-        raise UserError(f"{aspect.name} is not defined on {task.scope} images")
+        raise NotScoredError(f"{aspect.name} is not defined on {task.scope} images")
     kind = task.concept.task
     if everything and kind not in aspect.tasks:
-        raise UserError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
+        raise NotScoredError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
     if aspect.uses_reference and task.reference is None:
-        raise UserError(next(iter(task.notes), "there is no reference folder"))
+        raise NotScoredError(next(iter(task.notes), "there is no reference folder"))
 
 
 def _check_pairs(task: Task) -> None:
@@ -202,7 +231,7 @@ def _check_pairs(task: Task) -> None:
         return
     theirs = dict.fromkeys(name for pairing in pairings for name in pairing.missing)
     own = dict.fromkeys(name for pairing in pairings for name in pairing.surplus)
-    raise UserError(
+    raise NotScoredError(
         f"no image has a counterpart of its name in {task.reference.folder}: there are "
         f"{shown(list(theirs)) or 'none'} there, and {shown(list(own)) or 'none'} of the methods"
     )
@@ -210,12 +239,12 @@ def _check_pairs(task: Task) -> None:
 
 def _check_prompts(task: Task, prompts: Prompts | None) -> None:
     if prompts is None:
-        raise UserError("there are no prompts of this concept")
+        raise NotScoredError("there are no prompts of this concept")
     for method in task.methods:
         names = [method.name(candidate) for _, candidate in task.pairing(method).pairs]
         lost = [name for name in names if not task.has_prompt(name, prompts)]
         if lost:
-            raise UserError(
+            raise NotScoredError(
                 f"{len(lost)} images of {method.folder} have no prompt ({shown(lost)}); names are "
                 "{i}_{j}_{k}: prompt class, prompt, sample"
             )

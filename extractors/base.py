@@ -65,6 +65,13 @@ class Extractor(Protocol):
     def prepare(self, picture: Picture) -> Sample:
         """Make the network's input. Runs in loader threads."""
 
+    def check(self) -> None:
+        """Make sure that a model file is this network's, before an image is read.
+
+        Raises:
+            UserError: it is not.
+        """
+
     def load(self) -> None:
         """Import and load what ``forward`` needs; else its first call does."""
 
@@ -97,6 +104,9 @@ class PairExtractor(Protocol):
     def prepare(self, picture: Picture) -> Sample:
         """Make the network's input. Runs in loader threads."""
 
+    def check(self) -> None:
+        """Make sure that a model file is this network's, before an image is read."""
+
     def load(self) -> None:
         """Import and load what ``forward`` needs; else its first call does."""
 
@@ -108,9 +118,14 @@ class PairExtractor(Protocol):
 
 
 class KeepsNetwork:
-    """``load`` and ``unload`` of extractors whose ``_network`` is a cached property."""
+    """``check``, ``load`` and ``unload`` of extractors whose ``_network`` is a cached property."""
 
     _network: Any
+
+    def check(self) -> None:
+        """Load the network once: what cannot be loaded shows before an image is read."""
+        self.load()
+        self.unload()
 
     def load(self) -> None:
         """Load the network, if that was not done before."""

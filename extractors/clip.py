@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,13 @@ import numpy as np
 from PIL import Image
 
 from extractors.base import Embeddings, KeepsNetwork, Sample
+from extractors.clip_config import ClipConfig, read_json
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
+from utils.hub import as_published, find_hub_model, hub_weights
 from utils.images import Picture, check_pixels
-from utils.weights import file_sha256, find_hub_model, hub_weights, spec_digest
+from utils.weights import file_sha256, spec_digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +35,11 @@ TOKENIZER_FILES = (
 # (https://github.com/openai/CLIP, clip/clip.py).
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
+_STANDARD = {
+    "resample": 3,  # bicubic
+    "rescale_factor": 1 / 255,
+    **dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), True),
+}
 
 
 @dataclass(frozen=True)
@@ -56,30 +63,31 @@ class ClipPreprocess:
     def of(cls, folder: Path, image_size: int) -> ClipPreprocess:
         """Read ``preprocessor_config.json`` of a model folder; CLIP's own where there is none.
 
+        Args:
+            image_size: edge of the images that the network takes, in pixels.
+
         Raises:
             UserError: it asks for anything that CLIP does not do.
         """
         file = folder / "preprocessor_config.json"
         if not file.is_file():
             return cls(image_size, image_size)
-        config = json.loads(file.read_text())
+        config = read_json(file)
         size, crop = config.get("size", image_size), config.get("crop_size", image_size)
-        edges = {crop} if isinstance(crop, int) else set(crop.values())
-        standard = {
-            "resample": 3,  # bicubic
-            "rescale_factor": 1 / 255,
-            **dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), True),
+        resize = size.get("shortest_edge") if isinstance(size, dict) else size
+        edges = crop.values() if isinstance(crop, dict) else [crop]
+        mean, std = config.get("image_mean", _MEAN), config.get("image_std", _STD)
+        fits = {key: config.get(key, value) == value for key, value in _STANDARD.items()} | {
+            "size": isinstance(resize, int) and image_size <= resize <= 10 * image_size,
+            "crop_size": all(edge == image_size for edge in edges),
+            "image_mean": _is_colour(mean),
+            "image_std": _is_colour(std) and min(std) > 0,
         }
-        other = [key for key, value in standard.items() if config.get(key, value) != value]
-        if other or len(edges) != 1:
-            what = f"{other[0]} = {config[other[0]]}" if other else f"crop_size = {crop}"
+        wrong = next((key for key, right in fits.items() if not right), None)
+        if wrong:
+            what = f"{wrong} = {config.get(wrong)!s:.80}"
             raise UserError(f"{file}: {what} is not how CLIP's images are prepared")
-        return cls(
-            size if isinstance(size, int) else size["shortest_edge"],
-            edges.pop(),
-            tuple(config.get("image_mean", _MEAN)),
-            tuple(config.get("image_std", _STD)),
-        )
+        return cls(resize, image_size, tuple(mean), tuple(std))
 
     def resized(self, image: Image.Image) -> np.ndarray:
         """Resize and crop.
@@ -117,8 +125,12 @@ class ClipExtractor(KeepsNetwork):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast).
 
+    Attributes:
+        patch_size: edge of the squares that its image tower sees, in pixels.
+
     Raises:
-        UserError: the model is not to be had, or is no CLIP.
+        MissingModelError: the model is not to be had.
+        UserError: it is no CLIP, or the file is not the published one.
     """
 
     name = "clip"
@@ -131,33 +143,39 @@ class ClipExtractor(KeepsNetwork):
         self.folder = find_hub_model(
             self.name, model or self.default_model, ("preprocessor_config.json", *TOKENIZER_FILES)
         )
-        try:
-            config = json.loads((self.folder / "config.json").read_text())
-            vision = config.get("vision_config", config)
-            dim = config.get("projection_dim", vision.get("projection_dim", 512))
-            image_size = vision.get("image_size", 224)
-            self.preprocess = ClipPreprocess.of(self.folder, image_size)
-        except (ValueError, AttributeError, LookupError, TypeError) as error:
-            raise UserError(f"{self.folder}: not a CLIP model: {error!r}") from error
-        self.rows = Embeddings(dim)
+        self.config = ClipConfig.of(self.folder)
+        self.patch_size = self.config.vision["patch_size"]
+        self.preprocess = ClipPreprocess.of(self.folder, self.config.vision["image_size"])
+        self.weights = hub_weights(self.folder)
+        self._published = as_published(self.weights)
+        self.rows = Embeddings(self.config.dim)
         self.device = device
         self.precision = precision
 
     @property
     def provenance(self) -> dict[str, Any]:
-        weights = hub_weights(self.folder)
+        return {"path": str(self.weights), "published": self._published, **self._facts}
+
+    @property
+    def _facts(self) -> dict[str, Any]:
         return {
-            "path": str(weights),
-            "sha256": file_sha256(weights),
+            "sha256": file_sha256(self.weights),
             "preprocess": asdict(self.preprocess),
             "precision": self.precision,
         }
 
     @property
     def id(self) -> str:
-        config = json.loads((self.folder / "config.json").read_text())
-        parts = {k: v for k, v in self.provenance.items() if k != "path"}
-        return f"clip-{self.precision}-{spec_digest(config=_architecture(config), **parts)}"
+        architecture = _architecture(self.config.stated[0])
+        return f"clip-{self.precision}-{spec_digest(config=architecture, **self._facts)}"
+
+    def check(self) -> None:
+        """Make sure that the weights are this network's, without running it.
+
+        Raises:
+            UserError: they are not.
+        """
+        self._tower("cpu")
 
     def prepare(self, picture: Picture) -> Sample:
         return Sample(self.preprocess.resized(picture.rgb), picture.rgb.size)
@@ -174,12 +192,13 @@ class ClipExtractor(KeepsNetwork):
 
     @cached_property
     def _network(self) -> nn.Module:
+        return self._tower(self.device)
+
+    def _tower(self, device: str) -> nn.Module:
         from extractors.clip_towers import VisionTower, load_tower
 
-        config = json.loads((self.folder / "config.json").read_text())
-        vision = config.get("vision_config", config)
-        device = torch_device(self.device)
-        return load_tower(VisionTower, self.folder, vision, self.rows.dim, device)
+        place = torch_device(device)
+        return load_tower(VisionTower, self.folder, self.config.vision, self.config.dim, place)
 
 
 class ClipScoreExtractor(ClipExtractor):
@@ -188,9 +207,24 @@ class ClipScoreExtractor(ClipExtractor):
     name = "clip_score"
     default_model = "openai/clip-vit-base-patch16"
 
+    def check(self) -> None:
+        """As of the base class, and of the network for texts and the tokenizer."""
+        from extractors.clip_text import ClipText
 
-def _architecture(config: dict[str, Any]) -> dict[str, Any]:
+        super().check()
+        ClipText(self).check()
+
+
+def _architecture(vision: Mapping[str, Any]) -> dict[str, Any]:
     """What of a config shapes the vision network; notes such as the version do not."""
-    vision = config.get("vision_config", config)
     skip = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
     return {k: v for k, v in vision.items() if k not in skip}
+
+
+def _is_colour(values: object) -> bool:
+    """Whether these are three finite numbers."""
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == 3
+        and all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+    )

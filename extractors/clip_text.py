@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from extractors.store import FeatureStore
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
+from utils.model_files import check_file
 from utils.weights import file_sha256, spec_digest
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _BATCH = 64
+_LARGEST_FILE = 100 << 20  # bytes of a tokenizer; CLIP's has two million
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,14 @@ class ClipText:
 
     images: ClipExtractor
 
-    @cached_property
-    def _config(self) -> dict[str, Any]:
-        return json.loads((self.images.folder / "config.json").read_text())
+    @property
+    def _config(self) -> Mapping[str, Any]:
+        return self.images.config.text
 
-    @cached_property
+    @property
     def max_tokens(self) -> int:
         """The longest text the model takes, start and end token included."""
-        return self._config.get("text_config", {}).get("max_position_embeddings", 77)
+        return self._config["max_position_embeddings"]
 
     @cached_property
     def id(self) -> str:
@@ -52,8 +54,17 @@ class ClipText:
         folder = self.images.folder
         files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
         digests = {path.name: file_sha256(path) for path in files}
-        parts = {"text": self._config.get("text_config"), "tokenizer": digests}
+        parts = {"text": self.images.config.stated[1], "tokenizer": digests}
         return f"{self.images.id}-text-{spec_digest(**parts)}"
+
+    def check(self) -> None:
+        """Make sure that the tokenizer works and that the weights are this network's.
+
+        Raises:
+            UserError: they are not.
+        """
+        self._token_ids(["a photo"])
+        self._tower("cpu")
 
     def truncated(self, texts: Sequence[str], store: FeatureStore) -> int:
         """Return how many of the texts are too long and embedded without their tail."""
@@ -112,7 +123,7 @@ class ClipText:
 
     def _last(self, ids: torch.Tensor) -> int:
         """Where transformers takes the state: at the end token, or at 0 if that was cut off."""
-        end = self._config.get("text_config", {}).get("eos_token_id", 49407)
+        end = self._config["eos_token_id"]
         # The first published configs say 2, where the greatest id is meant.
         return int(ids.argmax() if end == 2 else (ids == end).int().argmax())
 
@@ -120,6 +131,9 @@ class ClipText:
         """Return the tokens of each text, start and end included, however many they are."""
         folder: Path = self.images.folder
         file = folder / "tokenizer.json"
+        for name in TOKENIZER_FILES:
+            if os.path.lexists(folder / name):
+                check_file(folder / name, str(folder / name), _LARGEST_FILE)
         try:
             if file.is_file():
                 from tokenizers import Tokenizer
@@ -127,20 +141,29 @@ class ClipText:
                 tokenizer = Tokenizer.from_file(str(file))
                 tokenizer.no_truncation()
                 tokenizer.no_padding()
-                return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-            from transformers import AutoTokenizer  # two seconds
+                rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+            else:
+                from transformers import AutoTokenizer  # two seconds
 
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True)(texts)["input_ids"]
+                tokenizer = AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
+                rows = tokenizer(texts)["input_ids"]
         except Exception as error:  # transformers raises many kinds for a bad folder
             raise UserError(
                 f"{folder}: no usable tokenizer there (tokenizer.json, or vocab.json and "
                 "merges.txt); CSDR needs one"
             ) from error
+        if not all(row and max(row) < self._config["vocab_size"] for row in rows):
+            raise UserError(f"{folder}: the tokenizer is not this model's")
+        return rows
 
     @cached_property
     def _network(self) -> nn.Module:
+        return self._tower(self.images.device)
+
+    def _tower(self, device: str) -> nn.Module:
         from extractors.clip_towers import TextTower, load_tower
 
-        config, folder = self._config.get("text_config", {}), self.images.folder
-        device = torch_device(self.images.device)
-        return load_tower(TextTower, folder, config, self.images.rows.dim, device)
+        folder, place = self.images.folder, torch_device(device)
+        return load_tower(TextTower, folder, self._config, self.images.rows.dim, place)

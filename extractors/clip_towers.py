@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import backends, nn
 from torch.nn import functional
 
+from utils.download import reason
 from utils.errors import UserError
-from utils.weights import hub_weights, load_state_dict, load_strictly, reason
+from utils.hub import hub_weights
+from utils.model_files import fault
+from utils.weights import load_state_dict, load_strictly
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:
@@ -27,7 +30,7 @@ def quick_gelu(x: torch.Tensor) -> torch.Tensor:
 _ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "quick_gelu": quick_gelu,
     "gelu": functional.gelu,
-}
+}  # ClipConfig lets no other through
 
 # As on x86. Where torch lacks one of them (Arm, macOS) the plain product stays: not measured there.
 _HAS_BOTH = backends.mkl.is_available() and backends.mkldnn.is_available()
@@ -140,19 +143,11 @@ class VisionTower(nn.Module):
     """Images to projected embeddings.
 
     Args:
-        config: transformers' ``vision_config``.
+        config: what transformers' ``vision_config`` has.
         dim: length of an embedding.
     """
 
     prefixes = ("vision_model.", "visual_projection.")
-    defaults: ClassVar[Mapping[str, int]] = {
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "image_size": 224,
-        "patch_size": 32,
-    }
 
     def __init__(self, config: Mapping[str, Any], dim: int) -> None:
         super().__init__()
@@ -193,19 +188,11 @@ class TextTower(nn.Module):
     """Token ids to projected embeddings.
 
     Args:
-        config: transformers' ``text_config``.
+        config: what transformers' ``text_config`` has.
         dim: length of an embedding.
     """
 
     prefixes = ("text_model.", "text_projection.")
-    defaults: ClassVar[Mapping[str, int]] = {
-        "hidden_size": 512,
-        "intermediate_size": 2048,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 8,
-        "max_position_embeddings": 77,
-        "vocab_size": 49408,
-    }
 
     def __init__(self, config: Mapping[str, Any], dim: int) -> None:
         super().__init__()
@@ -232,22 +219,21 @@ def load_tower(
     """Load one tower of a CLIP folder, whole, in evaluation mode.
 
     Args:
-        config: what its ``config.json`` says of the tower; the rest is CLIP's default.
+        config: the tower's, whole (``ClipConfig``).
         dim: length of an embedding.
 
     Raises:
         UserError: weights are missing or do not fit, or it is no CLIP.
     """
-    config = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, **kind.defaults, **config}
-    if config["hidden_act"] not in _ACTIVATIONS:
-        raise UserError(f"{folder}: hidden_act {config['hidden_act']} is not one of CLIP's")
     weights = hub_weights(folder)
     state = {
         key: value
         for key, value in _state_dict(weights).items()
         if key.startswith(kind.prefixes) and not key.endswith("position_ids")
     }
-    return load_strictly(kind(config, dim), state, weights).to(device)
+    with torch.device("meta"):  # no memory for what the file's tensors replace
+        tower = kind(config, dim)
+    return load_strictly(tower, state, weights).to(device)
 
 
 def _state_dict(weights: Path) -> dict[str, torch.Tensor]:
@@ -255,6 +241,9 @@ def _state_dict(weights: Path) -> dict[str, torch.Tensor]:
         return load_state_dict(weights)
     from safetensors.torch import load_file
 
+    wrong = fault(weights)
+    if wrong:
+        raise UserError(f"{weights}: {wrong}")
     try:
         return load_file(weights)  # maps the tensors: what is not used is not read
     except Exception as error:  # a damaged file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -12,20 +12,27 @@ from PIL import Image
 from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
 from utils.device import torch_device
+from utils.download import Published
 from utils.images import Picture
 from utils.weights import (
-    Published,
     file_sha256,
     find_checkpoint,
+    is_published,
     load_state_dict,
     load_strictly,
     spec_digest,
 )
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from extractors.inception_v3 import FidInceptionV3
+
 WEIGHTS = Published(
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",
-    "6726825d",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    96,
 )
 _SIZE = (299, 299)
 
@@ -42,8 +49,9 @@ class InceptionExtractor(KeepsNetwork):
         precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast).
 
     Raises:
-        UserError: the weights are not to be had; at the first ``forward``: they are another
-            network's.
+        MissingModelError: the weights are not to be had.
+        UserError: those in the cache are not the published ones; of ``check`` and the first
+            ``forward``: they are another network's.
     """
 
     name = "inception"
@@ -59,8 +67,12 @@ class InceptionExtractor(KeepsNetwork):
 
     @property
     def provenance(self) -> dict[str, Any]:
+        published = is_published(WEIGHTS, self.path)
+        return {"path": str(self.path), "published": published, **self._facts}
+
+    @property
+    def _facts(self) -> dict[str, Any]:
         return {
-            "path": str(self.path),
             "sha256": file_sha256(self.path),
             "preprocess": "channels as float, bicubic to 299x299, clipped to 0..255, (x-128)/128",
             "precision": self.precision,
@@ -68,8 +80,15 @@ class InceptionExtractor(KeepsNetwork):
 
     @property
     def id(self) -> str:
-        parts = {k: v for k, v in self.provenance.items() if k != "path"}
-        return f"inception-{self.precision}-{spec_digest(**parts)}"
+        return f"inception-{self.precision}-{spec_digest(**self._facts)}"
+
+    def check(self) -> None:
+        """Make sure that the weights are this network's, without running it.
+
+        Raises:
+            UserError: they are not.
+        """
+        self._read()
 
     def prepare(self, picture: Picture) -> Sample:
         """Resize each channel by itself in float: float32 of shape (3, 299, 299), 0 to 255."""
@@ -91,8 +110,16 @@ class InceptionExtractor(KeepsNetwork):
         return features.float().cpu().numpy()
 
     @cached_property
-    def _network(self):
-        from extractors.inception_v3 import FidInceptionV3, fused
+    def _network(self) -> nn.Module:
+        from extractors.inception_v3 import fused
 
-        network = load_strictly(FidInceptionV3(), load_state_dict(self.path), self.path)
-        return place(fused(network), torch_device(self.device))
+        return place(fused(self._read()), torch_device(self.device))
+
+    def _read(self) -> FidInceptionV3:
+        import torch
+
+        from extractors.inception_v3 import FidInceptionV3
+
+        with torch.device("meta"):  # no memory for what the file's tensors replace
+            network = FidInceptionV3()
+        return load_strictly(network, load_state_dict(self.path), self.path)

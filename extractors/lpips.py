@@ -23,12 +23,13 @@ import numpy as np
 from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
 from utils.device import torch_device
-from utils.errors import UserError
+from utils.download import Published
+from utils.errors import MissingModelError, UserError
 from utils.images import Picture
 from utils.weights import (
-    Published,
     file_sha256,
     find_checkpoint,
+    is_published,
     load_state_dict,
     load_strictly,
     spec_digest,
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-BACKBONE = Published("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79")
-_LINEAR_SHA256 = "df73285e"  # how it begins; the lpips package's weights/v0.1/alex.pth
+BACKBONE = Published(
+    "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    244,
+)
+_LINEAR_SHA256 = "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"
 _RELUS = (1, 4, 7, 9, 11)  # positions in AlexNet's features
 # The mean and standard deviation the network was calibrated with, on the scale -1 to 1.
 _MEAN = (-0.030, -0.088, -0.188)
@@ -60,8 +65,9 @@ class LpipsExtractor(KeepsNetwork):
         precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast of AlexNet; distances are fp32).
 
     Raises:
-        UserError: the weights are not to be had; at the first ``forward``: they are another
-            network's.
+        MissingModelError: the weights are not to be had.
+        UserError: those in the cache are not the published ones; of ``check`` and the first
+            ``forward``: they are another network's.
     """
 
     name = "lpips"
@@ -81,8 +87,15 @@ class LpipsExtractor(KeepsNetwork):
     def provenance(self) -> dict[str, Any]:
         return {
             "path": str(self.path),
-            "sha256": file_sha256(self.path),
             "linear_path": str(self.linear),
+            "published": is_published(BACKBONE, self.path),
+            **self._facts,
+        }
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "sha256": file_sha256(self.path),
             "linear_sha256": file_sha256(self.linear),
             "preprocess": "x/127.5-1, not resized",
             "precision": self.precision,
@@ -90,8 +103,15 @@ class LpipsExtractor(KeepsNetwork):
 
     @property
     def id(self) -> str:
-        parts = {k: v for k, v in self.provenance.items() if not k.endswith("path")}
-        return f"lpips-{self.precision}-{spec_digest(**parts)}"
+        return f"lpips-{self.precision}-{spec_digest(**self._facts)}"
+
+    def check(self) -> None:
+        """Make sure that the weights are AlexNet's, without running it.
+
+        Raises:
+            UserError: they are not.
+        """
+        _alexnet(self.path)
 
     def prepare(self, picture: Picture) -> Sample:
         """Return the pixels, uint8 of shape (height, width, 3).
@@ -173,15 +193,17 @@ def _alexnet(path: Path) -> nn.Sequential:
     A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv
     1404.5997, with torchvision's state-dict keys; importing torchvision takes four seconds.
     """
+    import torch
     from torch import nn
 
     def relu() -> nn.ReLU:
         return nn.ReLU(inplace=True)
 
-    layers = [nn.Conv2d(3, 64, 11, stride=4, padding=2), relu(), nn.MaxPool2d(3, 2)]
-    layers += [nn.Conv2d(64, 192, 5, padding=2), relu(), nn.MaxPool2d(3, 2)]
-    for channels, outputs in ((192, 384), (384, 256), (256, 256)):
-        layers += [nn.Conv2d(channels, outputs, 3, padding=1), relu()]
+    with torch.device("meta"):  # no memory for what the file's tensors replace
+        layers = [nn.Conv2d(3, 64, 11, stride=4, padding=2), relu(), nn.MaxPool2d(3, 2)]
+        layers += [nn.Conv2d(64, 192, 5, padding=2), relu(), nn.MaxPool2d(3, 2)]
+        for channels, outputs in ((192, 384), (384, 256), (256, 256)):
+            layers += [nn.Conv2d(channels, outputs, 3, padding=1), relu()]
     network = nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
     state = {k: v for k, v in load_state_dict(path).items() if str(k).startswith("features.")}
     return load_strictly(network, state, path).features
@@ -191,8 +213,10 @@ def _linear_file() -> Path:
     """The linear layers in torchmetrics' wheel, which is not imported."""
     spec = find_spec("torchmetrics")
     if spec is None:
-        raise UserError("LPIPS takes its linear layers from torchmetrics: pip install torchmetrics")
+        raise MissingModelError(
+            "LPIPS takes its linear layers from torchmetrics: pip install torchmetrics"
+        )
     path = Path(spec.submodule_search_locations[0], "functional/image/lpips_models/alex.pth")
-    if not path.is_file() or not file_sha256(path).startswith(_LINEAR_SHA256):
+    if not path.is_file() or file_sha256(path) != _LINEAR_SHA256:
         raise UserError(f"{path}: not the LPIPS v0.1 AlexNet layers: reinstall torchmetrics")
     return path

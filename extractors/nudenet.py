@@ -6,7 +6,6 @@ Only the weights are taken from the package, which is not imported.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from extractors.base import Detections, KeepsNetwork, Sample
-from utils.errors import UserError
+from extractors.onnx_run import open_session
+from utils.errors import MissingModelError, UserError
 from utils.images import Picture, check_pixels
-from utils.weights import file_sha256, spec_digest
-
-logger = logging.getLogger(__name__)
+from utils.weights import file_sha256, given_file, spec_digest
 
 # The order of the network's classes (https://github.com/notAI-tech/NudeNet).
 LABELS = (
@@ -72,9 +70,7 @@ class NudeNetExtractor(KeepsNetwork):
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
-        self.path = Path(model).expanduser() if model else _bundled()
-        if not self.path.is_file():
-            raise UserError(f"--model nudenet={model}: no such file")
+        self.path = given_file(self.name, model, ".onnx") if model else _bundled()
         self.device = device
         self._loading = Lock()  # loader threads ask for the resolution all at once
 
@@ -127,19 +123,7 @@ class NudeNetExtractor(KeepsNetwork):
 
     @cached_property
     def _network(self):
-        import onnxruntime
-
-        providers: list[Any] = ["CPUExecutionProvider"]
-        if self.device.startswith("cuda") or self.device == "auto":
-            if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-                number = int(self.device.partition(":")[2] or 0)
-                providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
-            elif self.device != "auto":
-                logger.warning("nudenet runs on the CPU: this onnxruntime has no CUDA provider")
-        try:
-            session = onnxruntime.InferenceSession(self.path, providers=providers)
-        except Exception as error:  # onnxruntime's exceptions share no other base
-            raise UserError(f"{self.path}: not a NudeNet ONNX model: {error}") from error
+        session = open_session(self.path, self.device, self.name)
         classes = session.get_outputs()[0].shape[1]
         if classes != 4 + len(LABELS):
             raise UserError(
@@ -156,7 +140,7 @@ class NudeNetExtractor(KeepsNetwork):
 def _bundled() -> Path:
     spec = find_spec("nudenet")
     if spec is None:
-        raise UserError(
+        raise MissingModelError(
             "nudenet is not installed: `pip install nudenet`, or give the ONNX file of a "
             "release with --model nudenet=FILE (https://github.com/notAI-tech/NudeNet)"
         )

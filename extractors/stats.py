@@ -52,6 +52,9 @@ class StatsExtractor:
         row = (*picture.rgb.size, min(darkest), max(brightest))
         return Sample(np.array(row, np.float32), picture.rgb.size)
 
+    def check(self) -> None:
+        """There is no model file."""
+
     def load(self) -> None:
         """There is nothing to load."""
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,18 +17,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from extractors.base import Detections, KeepsNetwork, Sample
-from extractors.torch_run import inference
-from utils.device import torch_device
-from utils.errors import UserError
+from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
+from utils.download import Published
+from utils.errors import MissingModelError, UserError
 from utils.images import Picture
-from utils.weights import Published, download, file_sha256, reason, spec_digest
+from utils.weights import check_published, file_sha256, find_published, given_file, spec_digest
 
 if TYPE_CHECKING:
     import torch
 
 DEFAULT = Published(
-    "https://github.com/ultralytics/assets/releases/download/v8.4.0/yolov8n.pt"  # no digest given
+    "https://github.com/ultralytics/assets/releases/download/v8.4.0/yolov8n.pt",
+    "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
+    6.5,
 )
+_OFFICIAL = (
+    DEFAULT.sha256,
+    "31e20dde3def09e2cf938c7be6fe23d9150bbbe503982af13345706515f2ef95",  # release v0.0.0
+)
+_ONNX = ".onnx"
+_OPTION = "--model yolo=FILE"
 
 _STORED_ABOVE = 0.001  # any later threshold is a recomputation: see YoloExtractor
 _NMS_IOU = 0.6
@@ -38,10 +44,6 @@ _MAX_DETECTIONS = 300
 _MAX_CANDIDATES = 30_000
 _CLASS_OFFSET = 7680  # pixels between the boxes of one class and the next, when they are compared
 _THINNEST = 500  # at 640 pixels a side, a strip of 1.3
-
-# Read once, while ultralytics is imported: no look-ups on the network, no `pip install` of what
-# it or a weights file asks for, no banners on stdout.
-_SWITCHES = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 
 
 class YoloExtractor(KeepsNetwork):
@@ -51,14 +53,16 @@ class YoloExtractor(KeepsNetwork):
     only for one of higher score, and the cut at 300 boxes takes the lowest.
 
     Args:
-        model: a ``.pt`` file of ultralytics; default ``yolov8n.pt``. Such a file is a pickle,
-            and loading it can run code: give only files you trust.
+        model: an ONNX file that ultralytics exported, or its ``.pt`` file; default
+            ``yolov8n.pt``. A ``.pt`` file is a pickle, and loading it can run code.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast; box corners are then coarse, by
-            several pixels with bf16).
+            several pixels with bf16). Of an ONNX file its own, fp32.
+        trust: load a ``.pt`` file that is not the published one.
 
     Raises:
-        UserError: ultralytics is not installed, or the file is not to be had.
+        MissingModelError: ultralytics is not installed, or the file is not to be had.
+        UserError: it is not a file that can be read, or a ``.pt`` file that is not trusted.
     """
 
     name = "yolo"
@@ -66,20 +70,29 @@ class YoloExtractor(KeepsNetwork):
     slow_to_load = True
 
     def __init__(
-        self, model: str | None = None, device: str = "auto", precision: str = "fp32"
+        self,
+        model: str | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        *,
+        trust: bool = False,
     ) -> None:
         if find_spec("ultralytics") is None:
-            raise UserError(
+            raise MissingModelError(
                 "ultralytics is not installed: `pip install ultralytics` (its licence is AGPL-3.0)"
             )
-        self.path = _given(model) if model else find_default()
+        self.path = _given(model, trust=trust) if model else find_default()
         self.device = device
-        self.precision = precision
+        self.precision = "fp32" if self.path.suffix == _ONNX else precision
 
     @property
     def provenance(self) -> dict[str, Any]:
+        published = file_sha256(self.path) in _OFFICIAL
+        return {"path": str(self.path), "published": published, **self._facts}
+
+    @property
+    def _facts(self) -> dict[str, Any]:
         return {
-            "path": str(self.path),
             "sha256": file_sha256(self.path),
             "preprocess": "EXIF upright, RGB, letterboxed alone to the model's size, bilinear",
             "precision": self.precision,
@@ -87,9 +100,8 @@ class YoloExtractor(KeepsNetwork):
 
     @property
     def id(self) -> str:
-        parts = {k: v for k, v in self.provenance.items() if k != "path"}
         nms = {"stored_above": _STORED_ABOVE, "iou": _NMS_IOU, "most": _MAX_DETECTIONS}
-        return f"yolo-{self.precision}-{spec_digest(**nms, **parts)}"
+        return f"yolo-{self.precision}-{spec_digest(**nms, **self._facts)}"
 
     def prepare(self, picture: Picture) -> Sample:
         """Return the upright pixels, uint8 of shape (height, width, 3), RGB.
@@ -111,61 +123,51 @@ class YoloExtractor(KeepsNetwork):
         Raises:
             UserError: the network gives values that are not finite.
         """
-        import torch
-
-        model, letterbox = self._network.model, self._network.letterbox
+        network = self._network
         # Here, not in prepare, which must not wait for ultralytics. It letterboxes BGR and swaps
         # later: the same, channel by channel.
-        boxed = np.stack([letterbox(image=sample.pixels) for sample in batch])
-        pixels = torch.from_numpy(boxed).to(model.device)
-        with inference(model.device, self.precision):
-            images = pixels.permute(0, 3, 1, 2).contiguous().float() / 255
-            anchors = model(images)[0].float()
-            if not anchors.isfinite().all():  # else a NaN score would read as "nothing there"
-                raise UserError(f"{self.path}: gives values that are not finite ({self.precision})")
-            return _detections(anchors, model, images.shape[2:], [s.size for s in batch])
+        boxed = np.stack([network.letterbox(image=sample.pixels) for sample in batch])
+        anchors = network.anchors(boxed, self.precision)
+        if anchors.ndim != 3 or anchors.shape[1] != 4 + len(network.names):
+            raise UserError(f"{self.path}: gives no boxes with a score for each class")
+        if not anchors.isfinite().all():  # else a NaN score would read as "nothing there"
+            raise UserError(f"{self.path}: gives values that are not finite ({self.precision})")
+        return _detections(anchors, network.names, boxed.shape[1:3], [s.size for s in batch])
 
     @cached_property
-    def _network(self) -> _Network:
-        return _load(self.path, self.device)
-
-
-@dataclass(frozen=True)
-class _Network:
-    """A loaded model (ultralytics' ``AutoBackend``) and the ``LetterBox`` for its input."""
-
-    model: Any
-    letterbox: Any
+    def _network(self) -> Network:
+        load = load_onnx if self.path.suffix == _ONNX else load_pt
+        return load(self.path, self.device)
 
 
 def find_default() -> Path:
     """Return ``yolov8n.pt``: in ultralytics' weights folder, in ``Weights/``, or downloaded.
 
     Raises:
-        UserError: not to be had.
+        MissingModelError: not to be had.
+        UserError: the file there is not the published one.
     """
-    name = DEFAULT.url.rsplit("/", 1)[-1]
-    place = _weights_dir() / name
-    for path in (place, Path("Weights", name)):  # the second is where the published script looks
-        if path.is_file():
+    place = _weights_dir() / DEFAULT.name
+    for path in (place, Path("Weights", DEFAULT.name)):  # there the published script looks
+        if os.path.lexists(path):
+            if not path.is_file() or file_sha256(path) not in _OFFICIAL:
+                check_published(DEFAULT, path, _OPTION)  # says what is wrong
             return path
-    try:
-        download(DEFAULT, place)
-    except OSError as error:
+    return find_published(f"{DEFAULT.name} (yolo)", DEFAULT, place, _OPTION)
+
+
+def _given(model: str, *, trust: bool) -> Path:
+    suffix = Path(model).suffix
+    if suffix not in (".pt", _ONNX):
+        raise UserError(f"--model yolo={model}: neither an .onnx nor a .pt file of ultralytics")
+    path = given_file("yolo", model, suffix)
+    if path.suffix == ".pt" and not trust and file_sha256(path) not in _OFFICIAL:
         raise UserError(
-            f"{name} (yolo) is not on this machine and cannot be downloaded "
-            f"({reason(error)}); get {DEFAULT.url} and put it at {place}, or "
-            "give it with --model yolo=FILE"
-        ) from error
-    return place
-
-
-def _given(model: str) -> Path:
-    path = Path(model).expanduser()
-    if not os.path.isfile(path):
-        raise UserError(f"--model yolo={model}: no such file")
-    if path.suffix.lower() != ".pt":
-        raise UserError(f"--model yolo={model}: not a .pt file of ultralytics")
+            f"--model yolo={model}: a .pt file can run code when it is loaded, and this is not the "
+            f"published {DEFAULT.name} (its SHA-256 is {file_sha256(path)}); export it where that "
+            "does no harm, `yolo export model=FILE.pt format=onnx dynamic=True`, and give the "
+            ".onnx file, or add --trust-weights"
+        )
     return path
 
 
@@ -189,73 +191,17 @@ def _settings_file() -> Path:
     return Path(folder).expanduser() / "Ultralytics" / "settings.json"
 
 
-@contextmanager
-def process_kept() -> Iterator[None]:
-    """Import and load with ultralytics, and undo what that does to the rest of the process.
-
-    It sets OMP_NUM_THREADS and CUBLAS_WORKSPACE_CONFIG, stops OpenCV's threads, and replaces
-    ``torch.save`` and ``PIL.Image.open``; the latter would try to pip-install a HEIF reader for
-    each damaged image.
-    """
-    import cv2
-    import torch  # before ultralytics: torch reads OMP_NUM_THREADS when it is imported
-    from PIL import Image
-
-    environment = dict(os.environ)
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    replaced = torch.save, Image.open
-    os.environ.update(_SWITCHES)
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - environment.keys():
-            del os.environ[name]
-        os.environ.update(environment)
-        torch.set_num_threads(threads[0])
-        cv2.setNumThreads(threads[1])
-        torch.save, Image.open = replaced
-
-
-def _load(path: Path, device: str) -> _Network:
-    """Load a model as ``YOLO(path).predict`` does: fused, with the image size of its training.
-
-    Raises:
-        UserError: not a detection model of ultralytics.
-    """
-    try:
-        with process_kept():
-            from ultralytics import YOLO
-            from ultralytics.data.augment import LetterBox
-            from ultralytics.nn.autobackend import AutoBackend
-            from ultralytics.utils.checks import check_imgsz
-
-            yolo = YOLO(path.absolute())  # a bare name could be deleted and downloaded anew
-            if type(yolo) is not YOLO or yolo.task != "detect":
-                raise UserError(
-                    f"{path}: a {type(yolo).__name__} model for {yolo.task}, not YOLO's"
-                )
-            model = AutoBackend(
-                yolo.model,
-                device=torch_device(device),
-                verbose=False,
-                end2end=False,  # predict's default is NMS, also for models that can do without
-            )
-            size = check_imgsz(yolo.overrides["imgsz"], stride=model.stride, min_dim=2)
-    except UserError:
-        raise
-    except Exception as error:  # unpickling a damaged or foreign file raises many kinds
-        raise UserError(f"{path}: ultralytics cannot load it: {reason(error)}") from error
-    return _Network(model.eval(), LetterBox(size, auto=True, stride=model.stride))
-
-
 def _detections(
-    anchors: torch.Tensor, model: Any, shape: Sequence[int], sizes: Sequence[tuple[int, int]]
+    anchors: torch.Tensor,
+    names: Mapping[int, str],
+    shape: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
 ) -> list[list[dict[str, Any]]]:
     """Suppress overlapping boxes within each class and scale the others to their images.
 
     Args:
         anchors: the network's output, float32 of shape (n, 4 + classes, anchors).
-        model: the network, which names the classes.
+        names: label of each class.
         shape: (height, width) of the network's input.
         sizes: (width, height) of each image.
     """
@@ -267,7 +213,7 @@ def _detections(
         found[:, 2:4] -= found[:, :2]
         rows.append(
             [
-                {"label": model.names[int(number)], "score": score, "x": x, "y": y, "w": w, "h": h}
+                {"label": names[int(number)], "score": score, "x": x, "y": y, "w": w, "h": h}
                 for x, y, w, h, score, number in found[:, :6].tolist()
             ]
         )

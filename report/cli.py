@@ -89,6 +89,7 @@ def check_flags(args: argparse.Namespace) -> None:
         "--report": args.report,
         "--verify": args.verify,
         "--diff": args.diff,
+        "--list": args.list,
     }
     asked = [flag for flag, value in jobs.items() if value]
     if len(asked) > 1:
@@ -96,12 +97,13 @@ def check_flags(args: argparse.Namespace) -> None:
             raise UserError("a run writes its report itself; --report is for a finished one")
         raise UserError(f"{asked[0]} and {asked[1]} are two jobs; give one at a time")
     for flag, value in (("--fail-if", args.fail_if), ("--compare", args.compare)):
-        for job in ("--check", "--verify", "--diff"):
+        for job in ("--check", "--verify", "--diff", "--list"):
             if value and jobs[job]:
                 raise UserError(
                     f"{flag} would not be looked at: {job} ends before it; give one at a time"
                 )
-    if args.report and args.results_dir not in (Path("results/benchmark"), args.report):
+    given = args.report and args.sources["results_dir"] == "command line"
+    if given and args.results_dir != args.report:
         raise UserError(
             f"--report {args.report} and --results-dir {args.results_dir} are two results folders; "
             "give the one that is meant"
@@ -117,12 +119,19 @@ def rules(args: argparse.Namespace) -> list[Rule]:
     Raises:
         UserError: one that cannot be followed.
     """
-    if not args.fail_if:
-        return []
+    return [check_rule(text) for text in args.fail_if]
+
+
+def check_rule(text: str) -> Rule:
+    """Parse a rule.
+
+    Raises:
+        UserError: it cannot be followed.
+    """
     from metrics import specs
     from report.rules import parse_rule
 
-    return [parse_rule(text, specs()) for text in args.fail_if]
+    return parse_rule(text, specs())
 
 
 def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
@@ -226,7 +235,7 @@ def _terms(args: argparse.Namespace, concepts: Sequence[str] | None, fresh: bool
         concepts=concepts,
         methods=args.methods,
         judge=CHECKERS.canonical(args.indicator) if args.indicator else None,
-        preset=args.preset,
+        preset=args.preset if args.threshold is None else f"threshold {args.threshold:g}",
         most_unreadable=args.max_unreadable,
         allow_unfit=args.allow_unfit_judge,
         fresh=fresh,

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from metrics.spec import MetricSpec
+from metrics.spec import OBJECT, MetricSpec
 from utils import generation
 from utils.errors import UserError
+from utils.prompts import ImageName
 from utils.results import read_sealed
 from utils.weights import reason
 
@@ -131,11 +132,12 @@ def read_results(folder: Path) -> Results:
         try:
             scores = _scores(folder / "scores.json")
             old = {row.key for row in scores if row.stale}
+            prompts = _prompts(manifest)
             return Results(
                 folder,
                 scores,
                 {
-                    key: PerImage(names, np.array(values, np.float64))
+                    key: PerImage(_named(names, prompts.get(key)), np.array(values, np.float64))
                     for key, (names, values) in _columns(folder / "images.parquet", "image").items()
                     if key not in old
                 },
@@ -150,6 +152,20 @@ def read_results(folder: Path) -> Results:
             )
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{folder}: damaged, or not results ({reason(error)})") from error
+
+
+def _prompts(manifest: Mapping[str, Any]) -> dict[Key, Mapping[str, str] | None]:
+    """Image name -> its prompt, of the scores whose images do not say it by their names."""
+    found = {}
+    for run in (manifest, *manifest.get("earlier", [])):
+        for concept, method, metric in run.get("scores", []):
+            scope = "unrelated" if metric.endswith(OBJECT) else "forgot"
+            found[concept, method, metric] = run.get("groups", {}).get(concept, {}).get(scope)
+    return found
+
+
+def _named(names: list[str], prompts: Mapping[str, str] | None) -> list[str]:
+    return [ImageName(name, prompts[name]) for name in names] if prompts else names
 
 
 def _scores(path: Path) -> list[ScoreRow]:

@@ -100,7 +100,7 @@ def model_flags(
         "lpips_backbone": alexnet_file,
         "yolo": yolo_file,
     }
-    flags = ["--weights-dir", str(weights_dir)]
+    flags = ["--weights-dir", str(weights_dir), "--trust-weights"]
     return flags + [part for name, path in models.items() for part in ("--model", f"{name}={path}")]
 
 

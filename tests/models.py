@@ -6,7 +6,8 @@ image to the same features, and every comparison of scores would be of nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def save_alexnet(path: Path) -> Path:
 
 def save_yolo(path: Path, images: Sequence[Image.Image]) -> Path:
     """A ``yolov8n`` whose scores spread from 0 to 1 on images like ``images`` (of one size)."""
-    from extractors.yolo import process_kept
+    from extractors.yolo_networks import process_kept
 
     with process_kept():
         from ultralytics import YOLO
@@ -68,6 +69,57 @@ def save_yolo(path: Path, images: Sequence[Image.Image]) -> Path:
     model.ckpt["train_args"] = {"imgsz": 320}  # predict's default then; four times as quick as 640
     model.save(path)
     return path
+
+
+def export_yolo(weights: Path, path: Path, *, size: int | None = None) -> Path:
+    """The same network as ONNX, as ultralytics exports it; that wants the package ``onnx``.
+
+    Args:
+        size: edge of the only images it takes; None for any.
+    """
+    from unittest.mock import patch
+
+    from extractors.yolo_networks import process_kept
+
+    with process_kept():
+        from ultralytics import YOLO
+
+        model = YOLO(weights)
+    network = model.model.eval().fuse()
+    head = network.model[-1]
+    head.export, head.format, head.dynamic = True, "onnx", size is None
+    free = {"images": {0: "batch", 2: "height", 3: "width"}, "output0": {0: "batch", 2: "anchors"}}
+    finish = "torch.onnx._internal.torchscript_exporter.onnx_proto_utils._add_onnxscript_fn"
+    # The graph is whole before that step, which adds operators of one's own.
+    with patch(finish, lambda graph, _: graph), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            torch.zeros(1, 3, size or 320, size or 320),
+            str(path),
+            dynamo=False,
+            input_names=["images"],
+            output_names=["output0"],
+            dynamic_axes=None if size else free,
+        )
+    own = {"task": "detect", "stride": "32", "imgsz": "[320, 320]", "names": str(network.names)}
+    path.write_bytes(path.read_bytes() + metadata(own))
+    return path
+
+
+def metadata(said: Mapping[str, str]) -> bytes:
+    """What an ONNX file says of itself: to be put behind it, as its fields may stand anywhere."""
+    pairs = ((_field(1, key.encode()), _field(2, text.encode())) for key, text in said.items())
+    return b"".join(_field(14, b"".join(pair)) for pair in pairs)  # ModelProto.metadata_props
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protobuf message: its tag, its length, itself."""
+    length, prefix = len(content), bytes([number << 3 | 2])
+    while length > 127:
+        prefix += bytes([length & 127 | 128])
+        length >>= 7
+    return prefix + bytes([length]) + content
 
 
 def save_clip(folder: Path, example: Image.Image, patch: int = 32) -> Path:

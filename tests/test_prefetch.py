@@ -2,31 +2,32 @@ import hashlib
 
 import pytest
 
-import extractors.yolo
+import extractors
 import prefetch
 import utils.weights
-from utils.weights import HEADS, Published
+from extractors.inception import WEIGHTS
+from utils.download import Published
+from utils.weights import HEADS
 
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """Every head as a file on this machine."""
+    """Every head as a file on this machine; of the other models nothing can be had."""
     heads = {}
     for layout in HEADS:
         path = tmp_path / "site" / f"{layout.replace('/', '_')}.pth"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(layout.encode())
-        heads[layout] = Published(path.as_uri(), hashlib.sha256(layout.encode()).hexdigest())
+        heads[layout] = Published(path.as_uri(), hashlib.sha256(layout.encode()).hexdigest(), 1.7)
     monkeypatch.setattr(utils.weights, "HEADS", heads)
     original = utils.weights.download
 
     def download(what, target):
         if not what.url.startswith("file:"):
             raise OSError("no network")
-        original(what, target)
+        return original(what, target)
 
     monkeypatch.setattr(utils.weights, "download", download)
-    monkeypatch.setattr(extractors.yolo, "download", download)
     return heads
 
 
@@ -35,9 +36,56 @@ def test_it_fetches_every_head_and_names_what_is_missing(published, tmp_path, ca
     out, err = capsys.readouterr()
     assert code == 2  # CLIP is not to be had without the hub
     assert "https://huggingface.co/openai/clip-vit-base-patch32" in err
-    assert out.count("ready") == 8  # seven heads, and nudenet from its wheel
     for file in ("pt_inception-2015-12-05-6726825d.pth", "alexnet-owt-7be5be79.pth", "yolov8n.pt"):
         assert file in err
     for layout in published:
         cached = tmp_path / "cache" / "weights" / layout / "classifier_head.pth"
         assert cached.read_bytes() == layout.encode()
+        assert f"{layout}" in out
+        assert str(cached) in out
+    assert "nudenet" in out  # from its wheel
+
+
+def test_what_is_missing_is_a_table_with_the_reason_told_once(published, tmp_path, capsys):
+    prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"])
+    lines = capsys.readouterr().err.splitlines()
+    (row,) = (i for i, line in enumerate(lines) if line.startswith("model inception"))
+    assert lines[row].split()[2:] == ["96", WEIGHTS.url]
+    assert (
+        lines[row + 1].split()[0].endswith("/hub/checkpoints/pt_inception-2015-12-05-6726825d.pth")
+    )
+    assert lines.count("not downloaded: no network") == 1
+    assert max(map(len, lines)) < 200
+
+
+def test_nothing_missing_is_exit_code_0(published, tmp_path, capsys, monkeypatch):
+    only = {name: extractors.EXTRACTORS[name] for name in ("nudenet", "pixels", "stats")}
+    monkeypatch.setattr(extractors, "EXTRACTORS", only)
+    assert prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert len(out.splitlines()) == 2 + 7 + 1  # heading, heads, nudenet
+
+
+def test_a_damaged_file_in_a_cache_is_named(published, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(extractors, "EXTRACTORS", {})
+    path = tmp_path / "cache" / "weights" / "bi_multiC" / "nudity" / "classifier_head.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"]) == 2
+    assert (
+        f"wrong: head bi_multiC/nudity: {path}: an empty file; delete it" in capsys.readouterr().err
+    )
+
+
+class WithoutFile:
+    """An extractor of a user's own."""
+
+    name = "own"
+    provenance = {"row": ["width"]}  # noqa: RUF012
+
+
+def test_an_extractor_without_a_file_is_none_to_fetch(published, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(extractors, "EXTRACTORS", {"own": WithoutFile})
+    assert prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"]) == 0
+    assert "own" not in capsys.readouterr().out

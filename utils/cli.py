@@ -3,39 +3,115 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
-from utils.files import check_writable
+from utils.files import check_writable, expanded, read_text
+from utils.settings import MODELS
 from utils.text import printable
+from utils.version import VERSION
 from utils.weights import default_cache_dir
 
 EXIT_BAD_INPUT = 2
 EXIT_UNEXPECTED = 70
 EXIT_INTERRUPTED = 130
-MODELS = ("clip", "clip_score", "inception", "lpips_backbone", "yolo", "nudenet")
+LARGEST = 1_000_000  # bytes of an argument file
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line.
+
+    ``@FILE`` among the arguments stands for the lines of a file, an argument each. Paths may
+    begin with ``~``. Flags are not abbreviated: a later flag could change what they mean.
+    """
+
+    def __init__(self, description: str = "") -> None:
+        epilog = "@FILE takes arguments from a file, one a line. IGMU_* variables: see README."
+        super().__init__(description=description, epilog=epilog, allow_abbrev=False)
+        self.register("type", Path, path)
+        self.add_argument("--version", action="version", version=f"igmu {VERSION}")
+
+    def parse_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parse; an unknown flag is an error that names the nearest."""
+        given = sys.argv[1:] if args is None else args
+        try:
+            expanded = [part for argument in given for part in _lines_of(argument)]
+        except UserError as error:
+            self.error(str(error))
+        found, unknown = self.parse_known_args(expanded, namespace)
+        if unknown:
+            first = next((word for word in unknown if word.startswith("-")), unknown[0])
+            flag = first.partition("=")[0]
+            self.error(f"unknown: {first}{did_you_mean(flag, self._option_string_actions)}")
+        return found
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"error: {message} (--help lists the flags)\n")
+        line = printable(" ".join(message.split()))
+        self.exit(EXIT_BAD_INPUT, f"error: {line} (--help lists the flags)\n")
+
+
+def _lines_of(argument: str) -> list[str]:
+    if not argument.startswith("@") or argument == "@":
+        return [argument]
+    text = read_text(expanded(argument[1:]), LARGEST)
+    if "\0" in text:
+        raise UserError(f"{argument[1:]}: not a text file")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def path(text: str) -> Path:
+    """Parse a path (an argparse type)."""
+    try:
+        return expanded(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
-    """Add the flags that every scoring program has."""
+    """Add the flags that every scoring program has; ``settle`` completes the folders."""
+    parser.add_argument("--results-dir", type=Path, metavar="DIR", help=results_dir)
     parser.add_argument(
-        "--results-dir", type=Path, default=Path(results_dir), metavar="DIR", help=results_dir
+        "--preset",
+        metavar="NAME",
+        help="nudenet's labels and threshold; --list has all. unlearndiffatk, rece: those of the "
+        "papers, not on their network (nudenet 3.0.8, here 3.4.2). mace: the package's default "
+        "threshold, which its authors tell readers to change",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="of nudenet's scores, in place of the preset's",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a benchmark.yaml of your own")
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="a trial on the first N images of each folder; its scores say so",
+    )
+    parser.add_argument(
+        "--group-by",
+        metavar="REGEX|FILE.csv",
+        help="which images are samples of one prompt, if not named {i}_{j}_{k}: by what a regular "
+        "expression finds in their paths, or by a table of file and prompt",
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="name concepts, presets, metrics, models, and stop",
     )
     run = parser.add_argument_group("how it runs")
     run.add_argument(
@@ -53,6 +129,9 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
     run.add_argument(
         "--precision", choices=PRECISIONS, default="fp32", help="of forward passes (fp32)"
     )
+    run.add_argument(
+        "--json", action="store_true", help="a JSON document on stdout, all else on stderr"
+    )
     add_output_flags(run)
     models = parser.add_argument_group("models and caches")
     models.add_argument(
@@ -66,6 +145,11 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         metavar="NAME=PATH_OR_ID",
         help=f"another model for {', '.join(MODELS)} (repeatable)",
     )
+    models.add_argument(
+        "--trust-weights",
+        action="store_true",
+        help="load a .pt file of YOLO that is not the published one: such a file can run code",
+    )
     add_cache_flag(models)
     models.add_argument(
         "--no-cache", action="store_true", help="neither read nor keep computed features"
@@ -74,7 +158,7 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
 
 def add_output_flags(parser: argparse._ActionsContainer) -> None:
     """Add ``--quiet`` and ``--debug``, which ``run`` reads."""
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, no log")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no log")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -123,6 +207,19 @@ def store_dir(args: argparse.Namespace) -> Iterator[Path]:
         yield folder
 
 
+@contextmanager
+def json_on_stdout(wanted: bool) -> Iterator[list[Mapping[str, Any]]]:
+    """Leave stdout to the documents that the body appends to the list; prints go to stderr."""
+    documents: list[Mapping[str, Any]] = []
+    if not wanted:
+        yield documents
+        return
+    with redirect_stdout(sys.stderr):
+        yield documents
+    for document in documents:
+        print(json.dumps(document, indent=2, allow_nan=False))
+
+
 def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[str] | None) -> int:
     """Parse, call ``main`` and turn its errors into one line and an exit code."""
     args = parser.parse_args(argv)
@@ -134,11 +231,13 @@ def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[st
         stream.reconfigure(errors="backslashreplace")
     with lasting_output():
         try:
-            return main(args)
+            with json_on_stdout(getattr(args, "json", False)) as args.documents:
+                return main(args)
         except UserError as error:
             if args.debug:
                 raise
-            print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+            for line in error.lines:
+                print(f"error: {printable(line)}", file=sys.stderr)
             return EXIT_BAD_INPUT
         except KeyboardInterrupt:
             kept = "" if args.no_cache else "; what was computed is kept, run again to go on"

@@ -3,19 +3,75 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from utils.name_to_id import normalise
+
+if TYPE_CHECKING:
+    from utils.download import Published
+
+_CONTAINED = 4  # letters of a word that may stand for a longer one
 
 
 class UserError(Exception):
     """Bad input or a missing model. The CLIs print it as one line and exit with 2."""
 
+    @property
+    def lines(self) -> list[str]:
+        """What the CLIs print: a line an error."""
+        return [" ".join(str(self).split())]
+
+
+class CombinedError(UserError):
+    """Several at once, so that all can be fixed at one go."""
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = errors
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for error in self.errors for line in error.lines]
+
+
+class MissingModelError(UserError):
+    """A model that is not on this machine; what needs none of it can still be scored.
+
+    Attributes:
+        source: where it is published; None where it comes with a package.
+        place: where to put it.
+        why: what kept it from being downloaded.
+        what: the model in a few words; the message where there are none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        source: Published | None = None,
+        place: str = "",
+        why: str = "",
+        what: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        self.place = place
+        self.why = why
+        self.what = what or message
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean X?)"`` for the closest of ``known``, or ``""``.
 
-    >>> did_you_mean("Charch", ["church", "tench"])
-    ' (did you mean church?)'
+    Case, spaces, ``_`` and ``-`` do not matter. Where none is close, the shortest that contains
+    the word is meant.
+
+    >>> did_you_mean("Charch", ["church", "tench"]), did_you_mean("Gogh", ["vincent-van-gogh"])
+    (' (did you mean church?)', ' (did you mean vincent-van-gogh?)')
     """
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
+    wanted = normalise(word)
+    by_form = {normalise(name): name for name in known}
+    close = difflib.get_close_matches(wanted, by_form, n=1, cutoff=0.6)
+    if not close and len(wanted) >= _CONTAINED:
+        close = sorted((form for form in by_form if wanted in form), key=len)
+    return f" (did you mean {by_form[close[0]]}?)" if close else ""

@@ -1,4 +1,4 @@
-"""Folders that the user names."""
+"""Folders and small files that the user names."""
 
 from __future__ import annotations
 
@@ -47,3 +47,48 @@ def check_writable(folder: Path, option: str) -> None:
         raise UserError(
             f"{option} {folder}: cannot be written ({error.strerror or error})"
         ) from error
+
+
+def expanded(text: str) -> Path:
+    """Return a path whose ``~``, which a shell leaves in quotes and files as it is, is the home.
+
+    Raises:
+        UserError: ``~name`` of nobody.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{text}: there is no such user") from None
+
+
+def read_text(path: Path, most: int) -> str:
+    """Return the text of a small file (UTF-8, with or without a byte order mark).
+
+    Args:
+        most: bytes above which a file is refused: what people write is shorter.
+
+    Raises:
+        UserError: missing, not a regular file, too long, not UTF-8, or not to be read.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"{path}: not a regular file")
+            data = file.read(most + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if data is None:  # a file of the kernel's, which would keep a reader waiting
+        raise UserError(f"{path}: cannot be read: it has no content yet")
+    if len(data) > most:
+        raise UserError(f"{path}: over {most / 1e6:g} MB; that is no file of its kind")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Else opening a pipe waits until someone writes to it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -12,6 +12,7 @@ import io
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +96,17 @@ def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -
         mend = "; its subfolders hold some: add --recursive" if deeper else ""
         raise UserError(f"{folder}: no images ({kinds}){mend}")
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def first_of_each(images: Sequence[Path], n: int | None) -> list[Path]:
+    """Return the first ``n`` of the images in each folder, in their order; None for all."""
+    met: Counter[Path] = Counter()
+    kept = []
+    for image in images:
+        met[image.parent] += 1
+        if n is None or met[image.parent] <= n:
+            kept.append(image)
+    return kept
 
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:

@@ -10,14 +10,17 @@ import json
 import posixpath
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.config import Concept
-from utils.errors import UserError, did_you_mean
+from utils.errors import CombinedError, UserError, did_you_mean
+from utils.files import read_text
 
 PromptSet = Mapping[str, Mapping[str, tuple[str, ...]]]
+LARGEST = 10_000_000  # bytes of a prompt set
 
 _SPELLED = (
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
@@ -75,14 +78,28 @@ def parse_name(stem: str) -> FileName | None:
     return FileName(*map(int, found.groups())) if found else None
 
 
+class ImageName(str):
+    """An image's path below its method's folder that knows its prompt, whatever it is called."""
+
+    prompt: str
+
+    def __new__(cls, path: str, prompt: str) -> ImageName:
+        """Make a name of a path and what the samples of its prompt share."""
+        name = super().__new__(cls, path)
+        name.prompt = prompt
+        return name
+
+
 def prompt_key(name: str) -> str:
     """Return what the samples of one prompt share: an image's path without its sample number.
 
-    An image of another name stands for itself.
+    An ``ImageName`` knows it; an image of another name stands for itself.
 
     >>> prompt_key("Airplane/2_0_13.png"), prompt_key("2_0_1.png"), prompt_key("x.png")
     ('Airplane/2_0', '2_0', 'x.png')
     """
+    if isinstance(name, ImageName):
+        return name.prompt
     folder, file = posixpath.split(name)  # called for every value: pathlib takes ten times as long
     found = parse_name(posixpath.splitext(file)[0])
     return posixpath.join(folder, f"{found.i}_{found.j}") if found else name
@@ -153,6 +170,27 @@ def without_words(prompt: str, words: Iterable[str]) -> str:
     return tidy.lstrip(",.;:!? ")
 
 
+def check_words(concept: Concept, prompts: Iterable[str], file: Path) -> None:
+    """Make sure that each of the concept's words occurs in a prompt.
+
+    Args:
+        prompts: the concept's.
+        file: the configuration, for the message.
+
+    Raises:
+        UserError: words that do not; nothing would be removed, and CSDR's text would still speak
+            of the concept.
+    """
+    plain = {without_words(prompt, ()): prompt for prompt in prompts}
+    idle = [
+        UserError(f"{file}:{line}: words: {word} occurs in no prompt of {concept.name}")
+        for word, line in concept.words.items()
+        if plain and all(without_words(prompt, (word,)) == text for text, prompt in plain.items())
+    ]
+    if idle:
+        raise CombinedError(idle)
+
+
 def load_prompts(path: Path) -> PromptSet:
     """Read and check a prompt set.
 
@@ -171,24 +209,22 @@ def load_prompts(path: Path) -> PromptSet:
 
 
 def _read(path: Path) -> Any:
+    text = read_text(path, LARGEST)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         return json.loads(text, object_pairs_hook=lambda pairs: _no_key_twice(path, pairs))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deep to be a prompt set") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path}: not JSON: {error}") from None
 
 
 def _no_key_twice(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # JSON's reader would keep the last and lose the others without a word.
     keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
+    if len(set(keys)) < len(keys):
+        (twice, _), *_ = Counter(keys).most_common(1)
         raise UserError(f"{path}: {twice} is there twice")
     return dict(pairs)
 

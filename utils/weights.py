@@ -1,50 +1,39 @@
-"""Finding model files: given by path, in a cache, or downloaded into one."""
+"""Weights: finding their files, given by path, in a cache or downloaded; and loading them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import mmap
 import os
-import urllib.error
-import urllib.request
-import uuid
+import pickle
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.errors import UserError
+from utils.download import Published, download, reason
+from utils.errors import MissingModelError, UserError
 from utils.files import check_folder
+from utils.model_files import check_file, fault, zip_fault
 
 if TYPE_CHECKING:
     from torch import nn
 
-logger = logging.getLogger(__name__)
-
-TIMEOUT_SECONDS = 20
 _IGMU = "https://github.com/ryliu68/IGMU/raw"
 _BI, _MULTI = "a9dc4cea2c8e1360d813fac09b75b0d9a747895c", "21e9cf9567a5eab7dbb55f69231c964ec5b2d5e1"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published file: where it is, and its SHA-256 (or how that begins) where one is known."""
-
-    url: str
-    sha256: str | None = None
+_LARGEST = 2 << 30  # bytes of a checkpoint or a head; the largest known has a ninth of it
+_SHOWN = 3  # names of tensors in a message
 
 
 def _bi(concept: str, sha256: str) -> Published:
-    return Published(f"{_IGMU}/{_BI}/Weights/{concept}/classifier_head.pth", sha256)
+    return Published(f"{_IGMU}/{_BI}/Weights/{concept}/classifier_head.pth", sha256, 1.7)
 
 
 def _multi(task: str) -> Published:
-    return Published(f"{_IGMU}/{_MULTI}/Weights/multi_multiC/{task}/classifier_head.pth")
+    url = f"{_IGMU}/{_MULTI}/Weights/multi_multiC/{task}/classifier_head.pth"
+    return Published(url, megabytes=18.4)
 
 
 # Keys are paths below the weights folder, without the file name.
@@ -74,9 +63,14 @@ def default_cache_dir() -> Path:
     return user_cache_path("igmu", appauthor=False)
 
 
-@cache
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hex."""
+    """Return the SHA-256 of a file, as hex; computed once while the file stays what it is."""
+    found = os.stat(path)
+    return _sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, *_: int) -> str:
     # In one call: each piece read by itself would wait anew for the thread that imports torch.
     with path.open("rb") as file:
         try:
@@ -91,17 +85,22 @@ def load_state_dict(path: Path) -> dict[str, Any]:
     """Load a PyTorch state dict on the CPU; nothing in the file is executed.
 
     Raises:
-        UserError: not a plain state dict.
+        UserError: not a plain state dict, or a damaged one.
     """
     import torch
 
+    check_file(path, str(path))
+    wrong = fault(path) or zip_fault(path)
     try:
+        if wrong:
+            raise ValueError(wrong)
         mapped = zipfile.is_zipfile(path)  # what torch wrote before 1.6 has to be read
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # unpickling a damaged or hostile file raises many kinds
+        unsafe = isinstance(error, pickle.UnpicklingError)  # torch's own text is of how to run it
+        why = "more than tensors in it, or damaged" if unsafe else reason(error)
         raise UserError(
-            f"{path}: refused, not a plain PyTorch state dict ({reason(error)}); nothing in it was "
-            "executed"
+            f"{path}: refused, not a plain PyTorch state dict ({why}); nothing in it was executed"
         ) from error
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: not a state dict but a {type(state).__name__}")
@@ -111,21 +110,50 @@ def load_state_dict(path: Path) -> dict[str, Any]:
 def load_strictly(module: nn.Module, state: Mapping[str, Any], path: Path) -> nn.Module:
     """Load a state dict into ``module`` and return it in evaluation mode, without gradients.
 
-    The module takes the tensors themselves, as fp32, in place of its own.
+    The module takes the tensors themselves, as fp32, in place of its own, which may be on the
+    device ``meta``.
 
     Raises:
-        UserError: the state dict is not this module's.
+        UserError: the state dict is not this module's, or holds NaN or infinity.
     """
+    wrong = _differences(module.state_dict(), state)
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        detail = "; ".join(wrong[:_SHOWN]) + more
+        raise UserError(f"{path}: not the state dict of {type(module).__name__}: {detail}")
     try:
         full = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
         module.load_state_dict(full, strict=True, assign=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        detail = lines[1] if len(lines) > 1 else lines[0]
+        damaged = next((key for key, value in full.items() if not value.isfinite().all()), None)
+    except RuntimeError as error:  # tensors without values, sparse ones and others
         raise UserError(
-            f"{path}: not the state dict of {type(module).__name__}: {detail}"
+            f"{path}: not the state dict of {type(module).__name__}: {reason(error)}"
         ) from error
+    if damaged:
+        raise UserError(f"{path}: {damaged} holds values that are not finite; the file is damaged")
     return module.eval().requires_grad_(False)
+
+
+def _differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """What tells a state dict from the one that is expected, a text for each tensor."""
+    wrong = [
+        f"no {key}"
+        for key in expected
+        if key not in found
+        and not key.endswith("num_batches_tracked")  # plays no part, and older files lack it
+    ]
+    for key, value in found.items():
+        name = f"{key!s:.80}"
+        if key not in expected:
+            wrong.append(f"{name} is none of its tensors")
+        elif not hasattr(value, "is_floating_point"):
+            wrong.append(f"{name} is no tensor but a {type(value).__name__}")
+        elif value.shape != expected[key].shape:
+            sizes = ("x".join(map(str, v.shape)) or "a number" for v in (value, expected[key]))
+            wrong.append("{} is {}, not {}".format(name, *sizes))
+        elif value.is_floating_point() != expected[key].is_floating_point():
+            wrong.append(f"{name} is of type {value.dtype}")
+    return wrong
 
 
 def spec_digest(**parts: object) -> str:
@@ -137,63 +165,46 @@ def spec_digest(**parts: object) -> str:
 def find_head(layout: str, weights_dir: Path | None, cache_dir: Path) -> Path:
     """Return the file of a classifier head.
 
-    Looked for in ``weights_dir``, then in the cache, then downloaded into the cache, its digest
-    checked where one is published.
+    Taken from ``weights_dir`` where that is given, else from the cache, into which it is
+    downloaded when missing.
 
     Args:
         layout: a key of ``HEADS``, for example ``"bi_multiC/nudity"``.
 
     Raises:
-        UserError: not to be had, or the cached file is not the published one.
+        MissingModelError: not to be had.
+        UserError: it is not a file that can be read, or the cached one is not the published one.
     """
-    relative = Path(layout, "classifier_head.pth")
-    published = HEADS[layout]
     if weights_dir is not None:
-        check_folder(weights_dir, "--weights-dir")
-        # The first release had no indicator folder: Weights/nudity/classifier_head.pth.
-        for given in (weights_dir / relative, weights_dir / Path(layout).name / relative.name):
-            if given.is_file():
-                return given
-        logger.warning("%s: no %s there; the published head is used", weights_dir, relative)
-    cached = cache_dir / "weights" / relative
-    if cached.is_file():
-        if published.sha256 not in (None, file_sha256(cached)):
-            raise UserError(f"{cached}: not the published file (SHA-256 differs); delete it")
-        return cached
-    try:
-        download(published, cached)
-    except OSError as error:
-        raise UserError(
-            f"head {relative} is not on this machine and cannot be downloaded "
-            f"({reason(error)}); get {published.url} and put it at {cached}, "
-            f"or at {relative} under a folder given with --weights-dir"
-        ) from error
-    return cached
+        return _given_head(layout, weights_dir)
+    return find_published(
+        f"head {layout}", HEADS[layout], cache_dir / "weights" / _head_file(layout), "--weights-dir"
+    )
 
 
-def download(published: Published, target: Path) -> None:
-    """Download a file and check its digest; ``target`` appears whole or not at all.
+def _head_file(layout: str) -> Path:
+    return Path(layout, "classifier_head.pth")
 
-    Raises:
-        OSError: no network, not found, cannot be written, or the digest is not the published one.
-    """
-    logger.info("downloading %s", published.url)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        digest = hashlib.sha256()
-        with (
-            urllib.request.urlopen(published.url, timeout=TIMEOUT_SECONDS) as answer,
-            unfinished.open("wb") as file,
-        ):
-            while chunk := answer.read(1 << 20):
-                digest.update(chunk)
-                file.write(chunk)
-        if not digest.hexdigest().startswith(published.sha256 or ""):
-            raise OSError(f"SHA-256 of what came is {digest.hexdigest()}, not the published one")
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+def _given_head(layout: str, weights_dir: Path) -> Path:
+    check_folder(weights_dir, "--weights-dir")
+    path = _in_folder(layout, weights_dir)
+    if path is not None:
+        check_file(path, f"--weights-dir {path}", _LARGEST)
+        return path
+    there = [known for known in HEADS if _in_folder(known, weights_dir)]
+    raise MissingModelError(
+        f"--weights-dir {weights_dir}: no {_head_file(layout)} there, which was asked for; it has "
+        f"{', '.join(there) or 'no head'}; without the option the published head is taken",
+        HEADS[layout],
+        str(weights_dir / _head_file(layout)),
+    )
+
+
+def _in_folder(layout: str, folder: Path) -> Path | None:
+    # The first release had no indicator folder: Weights/nudity/classifier_head.pth.
+    paths = (folder / _head_file(known) for known in (layout, Path(layout).name))
+    return next(filter(os.path.lexists, paths), None)
 
 
 def torch_home() -> Path:
@@ -205,127 +216,112 @@ def torch_home() -> Path:
 def find_checkpoint(option: str, given: str | None, published: Published) -> Path:
     """Return a checkpoint file, given by path or looked for where torch.hub keeps them.
 
-    The file name's ``-xxxxxxxx`` is the start of its SHA-256, as torch.hub has it; a download is
-    checked against that.
-
     Args:
         option: the name on the left of ``--model NAME=...``, for messages.
         given: the user's path, if any; it is used as it is.
 
     Raises:
-        UserError: not to be had.
+        MissingModelError: not to be had.
+        UserError: it is not a file that can be read, or the cached one is not the published one.
     """
     if given is not None:
-        path = Path(given).expanduser()
-        if not path.is_file():
-            raise UserError(f"--model {option}={given}: no such file")
-        return path
-    cached = torch_home() / "hub" / "checkpoints" / published.url.rsplit("/", 1)[-1]
-    if cached.is_file():
-        return cached
-    try:
-        download(published, cached)
-    except OSError as error:
-        raise UserError(
-            f"{cached.name} ({option}) is not on this machine and cannot be downloaded "
-            f"({reason(error)}); get {published.url} and put it at {cached}, or give it with "
-            f"--model {option}=FILE"
-        ) from error
-    return cached
+        return given_file(option, given)
+    cached = torch_home() / "hub" / "checkpoints" / published.name
+    what = f"{published.name} ({option})"
+    return find_published(what, published, cached, f"--model {option}=FILE")
 
 
-def reason(error: Exception) -> str:
-    """Return what an exception says, in one line."""
-    inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    text = getattr(inner, "strerror", None) or str(inner)
-    return (text.strip() or type(inner).__name__).splitlines()[0]
-
-
-def find_hub_model(
-    option: str, model: str, files: tuple[str, ...], *, may_download: bool = True
-) -> Path:
-    """Return the folder of a Hugging Face model, given by path or by id.
-
-    A path is used as it is. An id is looked for in the hub's cache (``HF_HOME``) and downloaded
-    there when missing. The weights are ``model.safetensors`` or, where there is none,
-    ``pytorch_model.bin``.
+def given_file(option: str, given: str, suffix: str = ".pth") -> Path:
+    """Return the path of ``--model option=given``.
 
     Args:
-        option: the name on the left of ``--model NAME=...``, for messages.
-        files: further files that are taken where the model has them.
-        may_download: False looks at what is on this machine only.
+        suffix: the usual one of such files, whatever this one's.
 
     Raises:
-        UserError: not to be had.
+        UserError: it is not a file that can be read, or plainly no such model.
     """
-    folder = Path(model).expanduser()
-    if os.path.isdir(folder):
-        if not (folder / "config.json").is_file():
-            raise UserError(f"--model {option}={model}: no config.json in that folder")
-        hub_weights(folder)
-        return folder
-    if os.path.exists(folder) or model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise UserError(f"--model {option}={model}: neither a folder nor a hub id (owner/name)")
+    path, said = Path(given).expanduser(), f"--model {option}={given}"
+    check_file(path, said, _LARGEST)
+    wrong = fault(path, suffix)
+    if wrong:
+        raise UserError(f"{said}: {wrong}")
+    return path
 
-    from huggingface_hub import constants
-    from huggingface_hub.errors import EntryNotFoundError
 
+def find_published(what: str, published: Published, place: Path, option: str) -> Path:
+    """Return a published file at its place in a cache, downloaded when missing.
+
+    Where no digest is published, that of what was downloaded is kept beside it, and the file is
+    held to that from then on.
+
+    Args:
+        what: the file's name, for messages.
+        option: with what the user gives a file of their own, for messages.
+
+    Raises:
+        MissingModelError: not to be had.
+        UserError: the file there is not the published one.
+    """
+    if os.path.lexists(place):
+        check_published(published, place, option)
+        return place
     try:
-        try:
-            return _fetch_hub_model(model, files, local=True)
-        except FileNotFoundError:
-            if not may_download:
-                raise
-            if constants.is_offline_mode():
-                raise OSError("HF_HUB_OFFLINE is set") from None
-            _probe(constants.ENDPOINT)  # the hub's client would retry for half a minute
-            return _fetch_hub_model(model, files, local=False)
-    except (OSError, ValueError, EntryNotFoundError) as error:
-        raise UserError(
-            f"model {option}={model} is not on this machine and cannot be downloaded "
-            f"({reason(error)}); on a machine with internet run `python prefetch.py` and copy "
-            f"{constants.HF_HUB_CACHE} here, or get https://huggingface.co/{model} and give its "
-            f"folder with --model {option}=FOLDER"
+        digest = download(published, place)
+        if published.sha256 is None:
+            _record(place).write_text(f"{digest}  {place.name}\n")
+    except OSError as error:
+        raise MissingModelError(
+            f"{what} is not on this machine and cannot be downloaded ({reason(error)}); get "
+            f"{published.url} and put it at {place}, or give it with {option}",
+            published,
+            str(place),
+            reason(error),
+            what,
         ) from error
+    return place
 
 
-def _fetch_hub_model(model: str, files: tuple[str, ...], *, local: bool) -> Path:
-    """Return the folder in the hub's cache; OSError when a needed file is not to be had."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    def fetch(name: str) -> str:
-        return hf_hub_download(model, name, local_files_only=local)
-
-    config = Path(fetch("config.json"))
-    try:
-        fetch("model.safetensors")
-    except EntryNotFoundError:
-        fetch("pytorch_model.bin")
-    for name in files:
-        try:
-            fetch(name)
-        except LocalEntryNotFoundError:
-            if not local:
-                raise  # the connection broke: do not go on with half a model
-        except EntryNotFoundError:
-            pass  # the repository has none
-    return config.parent
-
-
-def _probe(url: str) -> None:
-    request = urllib.request.Request(url, method="HEAD")
-    with suppress(urllib.error.HTTPError):  # an error is an answer too
-        urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()
-
-
-def hub_weights(folder: Path) -> Path:
-    """Return the weights file of a model folder.
+def check_published(published: Published, path: Path, option: str) -> None:
+    """Make sure that a file under a published name is the published file.
 
     Raises:
-        UserError: it holds none.
+        UserError: it is not.
     """
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(f"{folder}: no model.safetensors or pytorch_model.bin there")
+    mend = f"delete it, or give a file of your own with {option}"
+    try:
+        check_file(path, str(path), _LARGEST)
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from error
+    expected = published.sha256 or _recorded(path)
+    if expected is None:
+        wrong = fault(path) or zip_fault(path)
+    elif file_sha256(path) != expected:
+        came = "that was downloaded" if published.sha256 is None else "that is published"
+        wrong = fault(path) or f"not the file {came} (another SHA-256)"
+    else:
+        return
+    if wrong:
+        raise UserError(f"{path}: {wrong}; {mend}")
+
+
+def is_published(published: Published, path: Path) -> bool | str:
+    """Return what the manifest says of a file's digest: whether it is the published one.
+
+    Where none is published, a text that says so.
+    """
+    if published.sha256 is not None:
+        return file_sha256(path) == published.sha256
+    kept = _recorded(path) == file_sha256(path)
+    return "no digest is published" + ("; the one first downloaded" if kept else "")
+
+
+def _record(path: Path) -> Path:
+    """Where the digest of a file as first downloaded is kept, in the form of ``sha256sum``."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _recorded(path: Path) -> str | None:
+    try:
+        return _record(path).read_text()[:64]
+    except (OSError, ValueError):
+        return None

@@ -1,6 +1,6 @@
 import pytest
 
-from evaluation.layout import find_tasks, plain_task
+from evaluation.layout import find_tasks, limited, plain_task
 from tests.conftest import ROOT, photo
 from utils.config import load_config
 from utils.errors import UserError
@@ -73,6 +73,25 @@ def test_prompt_texts_are_those_of_the_images_there(config, tree):
     assert task.texts(prompts) == {"Airplane/2_0": "an airplane"}
 
 
+def test_a_plain_folder_called_as_the_original_model_stays_it(config, tree):
+    root = tree("out/ESD/a.png", "out/ORG/a.png", "without/a.png")
+    task = plain_task(config, root / "out", root / "without")
+    assert names(task) == ["ORG", "ESD"]
+    assert task.methods[0].folder == root / "out" / "ORG"
+
+
+def test_a_trial_takes_the_first_images_of_each_folder_and_says_so(config, tree):
+    images = [
+        f"Church/unrelated/{m}/{c}/2_0_{k}.png" for m in "AB" for c in "CD" for k in (1, 2, 10)
+    ]
+    (task,) = find_tasks(config, tree(*images), unrelated=True)
+    found = limited(task, 2)
+    assert [found.methods[0].name(image) for image in found.methods[0].images] == [
+        *("C/2_0_1.png", "C/2_0_2.png", "D/2_0_1.png", "D/2_0_2.png")
+    ]
+    assert found.notes[-1] == "partial: the first 2 images of each folder"
+
+
 def test_without_any_reference_it_says_so(config, tree):
     (task,) = find_tasks(config, tree("Nudity/forgot/ORG/0_0_0.png"))
     assert task.reference is None
@@ -116,7 +135,9 @@ def test_wrong_names_get_the_nearest(config, tree, options, message):
 def test_plain_method_folders_need_no_configuration(config, tree):
     root = tree("out/ESD/a.png", "out/UCE/a.png", "out/base/a.png")
     task = plain_task(config, root / "out", root / "out" / "base")
-    assert (task.name, names(task)) == ("out", ["ESD", "UCE"])
-    assert len(task.pairing(task.methods[0]).pairs) == 1
+    # The reference is a row too: presence on the original, and --compare ORG, need it.
+    assert (task.name, names(task)) == ("out", ["ORG", "ESD", "UCE"])
+    assert task.methods[0].folder == root / "out" / "base"
+    assert len(task.pairing(task.methods[1]).pairs) == 1
     named = plain_task(config, root / "out", root / "out" / "base", concept="church")
     assert named.concept.checkers["bi_multiC"] == "object_church"

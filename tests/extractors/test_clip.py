@@ -4,10 +4,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPModel, CLIPVisionConfig, CLIPVisionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPModel, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from extractors.clip import ClipExtractor, ClipPreprocess
+from extractors.clip import ClipExtractor, ClipPreprocess, ClipScoreExtractor
 from tests.conftest import photo
 from utils.errors import UserError
 from utils.images import Picture, UnreadableImageError
@@ -30,7 +31,7 @@ def test_preprocessing_follows_the_model_folder(tmp_path):
         json.dumps(config | {"image_mean": [0, 0, 0]})
     )
     image = photo(1, 100, 70)
-    ours = ClipPreprocess.of(tmp_path, 224)
+    ours = ClipPreprocess.of(tmp_path, 32)
     theirs = CLIPImageProcessorPil(**config, image_mean=[0, 0, 0])
     expected = theirs(images=image, return_tensors="np")["pixel_values"]
     np.testing.assert_array_equal(ours.normalised(ours.resized(image)[None]), expected)
@@ -38,7 +39,22 @@ def test_preprocessing_follows_the_model_folder(tmp_path):
 
 @pytest.mark.parametrize(
     "config",
-    [{"resample": 0}, {"do_normalize": False}, {"crop_size": {"height": 224, "width": 200}}],
+    [
+        {"resample": 0},
+        {"do_normalize": False},
+        {"crop_size": {"height": 224, "width": 200}},
+        {"crop_size": 300},
+        {"crop_size": None},
+        {"size": {"height": 224, "width": 224}},
+        {"size": 100},
+        {"size": 10**9},
+        {"size": "large"},
+        {"image_mean": 0.5},
+        {"image_mean": [0, 0]},
+        {"image_mean": [0, 0, "0"]},
+        {"image_std": [0, 1, 1]},
+        {"image_std": [1, 1, float("nan")]},
+    ],
 )
 def test_what_clip_does_not_do_is_refused_not_ignored(tmp_path, config):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
@@ -97,22 +113,32 @@ def test_bf16_is_close_to_fp32(clip_folder):
     assert 0 < np.abs(rough - exact).max() < 0.05 * np.abs(exact).max()
 
 
-def test_a_folder_that_is_no_clip_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text("[]")
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="not a CLIP model"):
-        ClipExtractor(str(tmp_path))
-    (tmp_path / "config.json").write_text('{"vision_config": {}, "model_type": "clip"}')
-    with pytest.raises(UserError, match="cannot be loaded"):
-        embed(ClipExtractor(str(tmp_path)), [photo(1)])
+def test_weights_that_cannot_be_read_are_refused(clip_folder, tmp_path):
+    shutil.copy(clip_folder / "config.json", tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = (clip_folder / weights.name).read_bytes()
+    for content in (b"", b"<html>", whole[:-1], whole[:5000], b"\xff" * 8 + whole[8:]):
+        weights.write_bytes(content)
+        with pytest.raises(UserError, match=r"model\.safetensors: "):
+            ClipExtractor(str(tmp_path))
 
 
-def test_missing_weights_are_not_drawn_at_random(tmp_path):
+def test_what_the_manifest_says_of_a_folders_weights(clip_folder):
+    said = ClipExtractor(str(clip_folder)).provenance
+    assert said["published"] == "no digest is published"
+    assert said["path"] == str(clip_folder / "model.safetensors")
+
+
+def test_missing_weights_are_not_drawn_at_random(clip_folder, tmp_path):
     # transformers would: the scores were noise, and the store would keep them.
-    config = CLIPVisionConfig(num_hidden_layers=1)
-    CLIPVisionModel(config).save_pretrained(tmp_path)  # no projection
+    state = load_file(clip_folder / "model.safetensors")
+    del state["visual_projection.weight"]
+    save_file(state, tmp_path / "model.safetensors")
+    shutil.copy(clip_folder / "config.json", tmp_path)
     extractor = ClipExtractor(str(tmp_path))
-    with pytest.raises(UserError, match="visual_projection"):
+    with pytest.raises(UserError, match="no visual_projection"):
+        extractor.check()
+    with pytest.raises(UserError, match="no visual_projection"):
         embed(extractor, [photo(1)])
 
 
@@ -123,4 +149,22 @@ def test_weights_of_another_shape_are_refused(clip_folder, tmp_path):
     (tmp_path / "clip" / "config.json").write_text(json.dumps(config))
     extractor = ClipExtractor(str(tmp_path / "clip"))
     with pytest.raises(UserError, match=r"not the state dict of VisionTower: .*visual_projection"):
-        embed(extractor, [photo(1)])
+        extractor.check()
+
+
+def test_a_score_model_without_text_tower_or_tokenizer_is_refused_before_images(
+    clip_folder, tmp_path
+):
+    # CSDR found it out when every image was decoded and embedded.
+    ClipScoreExtractor(str(clip_folder)).check()
+    folder = tmp_path / "vision"
+    CLIPVisionModelWithProjection.from_pretrained(clip_folder).save_pretrained(folder)
+    ClipExtractor(str(folder)).check()
+    with pytest.raises(UserError, match="no usable tokenizer"):
+        ClipScoreExtractor(str(folder)).check()
+    shutil.copy(clip_folder / "tokenizer.json", folder)
+    config = json.loads((folder / "config.json").read_text())
+    text = json.loads((clip_folder / "config.json").read_text())["text_config"]
+    (folder / "config.json").write_text(json.dumps({"vision_config": config, "text_config": text}))
+    with pytest.raises(UserError, match="not the state dict of TextTower: no text_model"):
+        ClipScoreExtractor(str(folder)).check()

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from transformers import CLIPModel, CLIPTokenizer
 
 from extractors.clip import ClipExtractor
+from extractors.clip_config import ClipConfig
 from extractors.clip_text import ClipText
 from extractors.clip_towers import TextTower, VisionTower, load_tower
 from extractors.store import FeatureStore
@@ -28,9 +30,9 @@ def folder(request, tmp_path_factory):
 
 
 def test_the_vision_tower_is_that_of_transformers(folder):
-    config = json.loads((folder / "config.json").read_text())
+    config = ClipConfig.of(folder).vision
     pixels = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    tower = load_tower(VisionTower, folder, config["vision_config"], 512, torch.device("cpu"))
+    tower = load_tower(VisionTower, folder, config, 512, torch.device("cpu"))
     theirs = CLIPModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         ours = tower(pixels)
@@ -78,7 +80,7 @@ def test_weights_may_be_a_pytorch_file(folder, tmp_path):
     model = CLIPModel.from_pretrained(folder)
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-    config = json.loads((folder / "config.json").read_text())["text_config"]
+    config = ClipConfig.of(folder).text
     towers = [
         load_tower(TextTower, place, config, 512, torch.device("cpu"))
         for place in (folder, tmp_path)
@@ -87,7 +89,26 @@ def test_weights_may_be_a_pytorch_file(folder, tmp_path):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_an_activation_that_is_not_clips_is_refused(folder):
-    # Silently taking another would give scores of no model.
-    with pytest.raises(UserError, match="hidden_act relu"):
-        load_tower(VisionTower, folder, {"hidden_act": "relu"}, 512, torch.device("cpu"))
+def test_a_tokenizer_that_brings_code_of_its_own_does_not_run_it(folder, tmp_path):
+    # transformers asks on the terminal whether to, and waits.
+    copy = tmp_path / "clip"
+    copy.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (copy / name).write_bytes((folder / name).read_bytes())
+    said = {"auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}, "tokenizer_class": "Tokenizer"}
+    (copy / "tokenizer_config.json").write_text(json.dumps(said))
+    (copy / "own.py").write_text(f"open({str(tmp_path / 'proof')!r}, 'w')\n")
+    with pytest.raises(UserError, match="no usable tokenizer"):
+        ClipText(ClipExtractor(str(copy), device="cpu"))._token_ids(TEXTS)
+    assert not (tmp_path / "proof").exists()
+
+
+def test_a_tokenizer_of_another_vocabulary_is_refused(folder, tmp_path):
+    # Its numbers are beyond the embeddings: an IndexError from within torch.
+    copy = tmp_path / "clip"
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["text_config"]["vocab_size"] = 100
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="the tokenizer is not this model's"):
+        ClipText(ClipExtractor(str(copy), device="cpu"))._token_ids(TEXTS)

@@ -11,8 +11,10 @@ from pytorch_fid import inception as reference
 from extractors.inception import WEIGHTS, InceptionExtractor
 from extractors.torch_run import inference
 from tests.conftest import photo
+from utils.download import Published
 from utils.errors import UserError
 from utils.images import Picture
+from utils.weights import file_sha256
 
 SIZES = [(512, 512), (640, 427), (301, 500), (299, 299), (90, 60), (1, 1), (37, 1000)]
 
@@ -127,14 +129,14 @@ def test_the_id_is_of_weights_and_precision_not_of_the_place(weights, tmp_path):
     # By path, a moved file would cost every row; or changed weights would reuse stale ones.
     copy, other = tmp_path / "copy.pth", tmp_path / "other.pth"
     copy.hardlink_to(weights)
-    other.write_bytes(b"other weights")
+    torch.save({}, other)
     here = InceptionExtractor(str(weights))
     assert here.id == InceptionExtractor(str(copy)).id
     assert here.id != InceptionExtractor(str(other)).id
     assert here.id != InceptionExtractor(str(weights), precision="bf16").id
 
 
-@pytest.mark.parametrize("wrong", ["shape", "missing", "torchvision", "text"])
+@pytest.mark.parametrize("wrong", ["shape", "missing", "torchvision", "damaged", "AlexNet"])
 def test_another_networks_file_is_refused_in_one_line(wrong, state, tmp_path):
     # Loaded with strict=False, half the network would stay random and the FID with it.
     path = tmp_path / "wrong.pth"
@@ -143,14 +145,14 @@ def test_another_networks_file_is_refused_in_one_line(wrong, state, tmp_path):
         "shape": state | {"fc.weight": torch.zeros(1000, 2048)},
         "missing": {k: v for k, v in state.items() if k != "Mixed_7c.branch1x1.conv.weight"},
         "torchvision": state | aux,
+        "damaged": state | {"fc.bias": torch.full((1008,), torch.nan)},
+        "AlexNet": {f"features.{i}.weight": torch.zeros(1) for i in range(500)},
     }
-    if wrong == "text":
-        path.write_text("<html>404</html>")
-    else:
-        torch.save(contents[wrong], path)
+    torch.save(contents[wrong], path)
     extractor = InceptionExtractor(str(path), device="cpu")
     with pytest.raises(UserError) as caught:
-        extractor.forward([extractor.prepare(Picture(photo(0)))])
+        extractor.check()
+    assert len(str(caught.value)) < len(str(path)) + 250  # it was 20,000
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -171,5 +173,16 @@ def test_missing_weights_are_named_with_source_and_place(tmp_path, monkeypatch):
     assert "--model inception=FILE" in message
     assert "\n" not in message
     place.parent.mkdir(parents=True)
-    place.write_bytes(b"")
-    assert InceptionExtractor().path == place
+    torch.save({}, place)
+    with pytest.raises(UserError, match="not the file that is published"):
+        InceptionExtractor()  # nor another file in its place
+    assert InceptionExtractor(str(place)).path == place
+
+
+def test_the_manifest_says_whether_the_weights_are_the_published_ones(weights, monkeypatch):
+    extractor = InceptionExtractor(str(weights))
+    assert extractor.provenance["published"] is False
+    before = extractor.id
+    monkeypatch.setattr("extractors.inception.WEIGHTS", Published("", file_sha256(weights)))
+    assert extractor.provenance["published"] is True
+    assert extractor.id == before  # else every row of earlier runs would be computed anew

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,10 +12,12 @@ import pytest
 from PIL import Image
 
 import extractors.yolo as yolo
+import utils.weights
 from extractors.yolo import YoloExtractor
+from extractors.yolo_networks import process_kept
 from tests.conftest import ROOT, photo
-from tests.models import save_yolo
-from utils.errors import UserError
+from tests.models import export_yolo, metadata, save_yolo
+from utils.errors import MissingModelError, UserError
 from utils.images import decode, read
 
 pytestmark = pytest.mark.skipif(
@@ -56,7 +60,7 @@ def weights(models_dir) -> Path:
 
 @pytest.fixture(scope="module")
 def extractor(weights):
-    return YoloExtractor(str(weights), device="cpu")
+    return YoloExtractor(str(weights), device="cpu", trust=True)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,7 @@ def predicted(weights, files) -> dict[float, list]:
 
 def predict(weights, paths, conf):
     options = {"conf": conf, "iou": 0.6, "device": "cpu", "verbose": False}
-    with yolo.process_kept():
+    with process_kept():
         from ultralytics import YOLO
 
         model = YOLO(weights)
@@ -150,7 +154,7 @@ def test_a_model_that_names_no_size_gets_640_pixels(weights, files, tmp_path):
     del checkpoint["train_args"]
     torch.save(checkpoint, tmp_path / "plain.pt")
     (path,) = (path for path in files if path.name == "square.png")
-    extractor = YoloExtractor(str(tmp_path / "plain.pt"), device="cpu")
+    extractor = YoloExtractor(str(tmp_path / "plain.pt"), device="cpu", trust=True)
     sample = extractor.prepare(decode(read(path)))
     (expected,) = predict(tmp_path / "plain.pt", [path], 0.001)
     assert len(expected) >= 5
@@ -192,7 +196,7 @@ def test_a_row_does_not_depend_on_the_batch(extractor, alone, files):
 
 def test_values_that_are_not_finite_are_an_error(weights, sample):
     # A NaN score is above no threshold: it would be counted as "no person".
-    broken = YoloExtractor(str(weights), device="cpu")
+    broken = YoloExtractor(str(weights), device="cpu", trust=True)
     head = broken._network.model.backend.model.model[-1]
     head.cv3[0][-1].bias.data.fill_(float("nan"))
     with pytest.raises(UserError, match="not finite"):
@@ -201,7 +205,7 @@ def test_values_that_are_not_finite_are_an_error(weights, sample):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_gives_nearly_the_same_best_scores(weights, extractor, sample, precision):
-    half = YoloExtractor(str(weights), device="cpu", precision=precision)
+    half = YoloExtractor(str(weights), device="cpu", precision=precision, trust=True)
     best = [max(d["score"] for d in e.forward([sample])[0]) for e in (extractor, half)]
     assert best[1] == pytest.approx(best[0], abs=0.05)
     assert half.id != extractor.id  # else rows of one precision would pass for the other's
@@ -210,11 +214,11 @@ def test_half_precision_gives_nearly_the_same_best_scores(weights, extractor, sa
 def test_the_id_depends_on_the_content_not_the_place(weights, extractor, tmp_path):
     # A moved file must find its rows; other weights under the same name must not.
     moved = Path(shutil.copy(weights, tmp_path / "other.pt"))
-    assert YoloExtractor(str(moved)).id == extractor.id
+    assert YoloExtractor(str(moved), trust=True).id == extractor.id
     changed = tmp_path / "changed" / "random.pt"
     changed.parent.mkdir()
     changed.write_bytes(weights.read_bytes() + b"\0")
-    assert YoloExtractor(str(changed)).id != extractor.id
+    assert YoloExtractor(str(changed), trust=True).id != extractor.id
 
 
 PROBE = """
@@ -228,7 +232,7 @@ def refuse(*args):
     raise OSError("no network in this test")
 
 socket.getaddrinfo = socket.socket.connect = refuse
-extractor = YoloExtractor(sys.argv[1], device="cpu")
+extractor = YoloExtractor(sys.argv[1], device="cpu", trust=True)
 assert not {"cv2", "torch", "ultralytics"} & set(sys.modules)
 
 import cv2  # it changes the environment too
@@ -263,12 +267,12 @@ def weights_folder(tmp_path, monkeypatch) -> Path:
     def fail(published, target):
         raise OSError("no network")
 
-    monkeypatch.setattr(yolo, "download", fail)
+    monkeypatch.setattr(utils.weights, "download", fail)
     return tmp_path / "kept"
 
 
 def test_missing_weights_are_named_with_source_and_place(weights_folder):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(MissingModelError) as caught:
         YoloExtractor()
     message = str(caught.value)
     parts = ("yolov8n.pt", yolo.DEFAULT.url, str(weights_folder), "--model yolo=FILE", "no network")
@@ -279,46 +283,151 @@ def test_missing_weights_are_named_with_source_and_place(weights_folder):
 def test_default_weights_are_found_where_ultralytics_and_the_published_script_keep_them(
     weights_folder, monkeypatch
 ):
+    monkeypatch.setattr(
+        yolo, "_OFFICIAL", (yolo.DEFAULT.sha256, hashlib.sha256(b"published").hexdigest())
+    )
     published = Path("Weights", "yolov8n.pt")
     published.parent.mkdir()
-    published.touch()
+    published.write_bytes(b"published")
     assert YoloExtractor().path == published
+    assert YoloExtractor().provenance["published"] is True
     weights_folder.mkdir()
-    (weights_folder / "yolov8n.pt").touch()
+    (weights_folder / "yolov8n.pt").write_bytes(b"published")
     assert YoloExtractor().path == weights_folder / "yolov8n.pt"
+
+
+def test_another_file_under_the_default_name_is_refused_not_loaded(weights_folder):
+    # Loading it would run whatever is in it.
+    place = weights_folder / "yolov8n.pt"
+    weights_folder.mkdir()
+    make_payload(place)
+    with pytest.raises(UserError, match="not the file that is published"):
+        YoloExtractor()
+    place.unlink()
+    make_payload(Path("Weights", "yolov8n.pt"))
+    with pytest.raises(UserError, match="not the file that is published"):
+        YoloExtractor()
 
 
 def test_default_weights_are_downloaded_into_ultralytics_folder(weights_folder, monkeypatch):
     asked = []
-    monkeypatch.setattr(yolo, "download", lambda *args: asked.append(args))
+    monkeypatch.setattr(utils.weights, "download", lambda *args: asked.append(args))
     YoloExtractor()
     assert asked == [(yolo.DEFAULT, weights_folder / "yolov8n.pt")]
+
+
+class Payload:
+    """Unpickling this makes a folder: proof that code in the file was run."""
+
+    def __init__(self, proof):
+        self.proof = str(proof)
+
+    def __reduce__(self):
+        return os.mkdir, (self.proof,)
+
+
+def make_payload(path: Path) -> Path:
+    """Write a ``.pt`` file with code in it; returns the folder that the code would make."""
+    import torch
+
+    path.parent.mkdir(exist_ok=True)
+    torch.save({"model": Payload(path.with_suffix(".ran"))}, path)
+    return path.with_suffix(".ran")
+
+
+def test_a_pt_file_of_an_unknown_digest_runs_no_code_unless_trusted(tmp_path):
+    proof = make_payload(tmp_path / "mine.pt")
+    with pytest.raises(UserError, match=r"can run code.*format=onnx.*--trust-weights"):
+        YoloExtractor(str(tmp_path / "mine.pt"))
+    assert not proof.exists()
+    extractor = YoloExtractor(str(tmp_path / "mine.pt"), trust=True)
+    assert not proof.exists()
+    with pytest.raises(UserError, match="ultralytics cannot load it"):
+        extractor.check()
+    assert proof.exists()  # so it is the flag that holds it back
+
+
+@pytest.fixture(scope="module")
+def onnx(weights, tmp_path_factory):
+    return export_yolo(weights, tmp_path_factory.mktemp("onnx") / "model.onnx")
+
+
+def test_the_onnx_form_gives_what_the_pt_form_gives(onnx, alone, files):
+    extractor = YoloExtractor(str(onnx), device="cpu")
+    extractor.check()
+    for path, expected in zip(files, alone, strict=True):
+        assert_same(extractor.forward([extractor.prepare(decode(read(path)))])[0], expected)
+
+
+def test_an_onnx_form_of_fixed_size_takes_any_batch(weights, files, tmp_path):
+    path = export_yolo(weights, tmp_path / "model.onnx", size=320)
+    extractor = YoloExtractor(str(path), device="cpu")
+    samples = [extractor.prepare(decode(read(path))) for path in files[:4]]
+    rows = extractor.forward(samples)
+    for sample, row in zip(samples, rows, strict=True):
+        assert len(row) >= 5
+        assert_same(extractor.forward([sample])[0], row)
+
+
+def test_the_onnx_forms_rows_are_its_own_and_of_fp32(onnx, extractor):
+    ours = YoloExtractor(str(onnx))
+    assert ours.id != extractor.id
+    assert YoloExtractor(str(onnx), precision="bf16").id == ours.id  # the file's own is what runs
+    assert ours.provenance["precision"] == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"task": "segment"}, "a model for segment"),
+        ({"names": ""}, "does not name its classes"),
+        ({"names": "{0: 'person'}"}, "no boxes with a score for each class"),
+        ({"names": "__import__('os').mkdir('proof')"}, "not a detection model"),
+        ({"names": "(" * 100_000}, "not a detection model"),
+        ({"imgsz": "[0, 320]"}, "in steps of"),
+        ({"imgsz": "[10000000, 320]"}, "in steps of"),
+        ({"stride": "wide"}, "not a detection model"),
+    ],
+)
+def test_an_onnx_file_that_says_odd_things_of_itself_is_refused(onnx, said, why, tmp_path):
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(onnx.read_bytes() + metadata(said))
+    extractor = YoloExtractor(str(path), device="cpu")
+    with pytest.raises(UserError, match=why):
+        extractor.forward([extractor.prepare(decode_photo(tmp_path))])
 
 
 def test_files_that_are_no_detection_model_are_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no such file"):
         YoloExtractor(str(tmp_path / "gone.pt"))
-    (tmp_path / "model.onnx").touch()
-    with pytest.raises(UserError, match=r"not a \.pt file"):
-        YoloExtractor(str(tmp_path / "model.onnx"))
+    (tmp_path / "model.txt").touch()
+    with pytest.raises(UserError, match=r"neither an \.onnx nor a \.pt file"):
+        YoloExtractor(str(tmp_path / "model.txt"))
+    for content in (b"", b"<html>", b"not a model"):
+        (tmp_path / "model.onnx").write_bytes(content)
+        with pytest.raises(UserError, match=r"model\.onnx: (an empty|a web page|not an ONNX)"):
+            YoloExtractor(str(tmp_path / "model.onnx"))
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x09 and no more")
+    with pytest.raises(UserError, match="not an ONNX model"):
+        YoloExtractor(str(tmp_path / "model.onnx")).check()
     # Under an official name, given bare, ultralytics would delete the file and download another.
     monkeypatch.chdir(tmp_path)
-    for content in (b"not a model", b""):
+    for content in (b"\x80not a model", b"\x80", b"PK\x03\x04"):
         Path("yolov8n.pt").write_bytes(content)
-        with pytest.raises(UserError, match="ultralytics cannot load it") as caught:
-            YoloExtractor("yolov8n.pt").load()
+        with pytest.raises(UserError, match=r"cannot load it|cut short") as caught:
+            YoloExtractor("yolov8n.pt", trust=True).load()
         assert "\n" not in str(caught.value)
         assert Path("yolov8n.pt").read_bytes() == content
 
 
 def test_models_for_other_tasks_are_refused(tmp_path):
     # Their boxes would come with masks or angles, read as class scores.
-    with yolo.process_kept():
+    with process_kept():
         from ultralytics import YOLO
 
         YOLO("yolov8n-seg.yaml").save(tmp_path / "seg.pt")
     with pytest.raises(UserError, match="segment"):
-        YoloExtractor(str(tmp_path / "seg.pt")).load()
+        YoloExtractor(str(tmp_path / "seg.pt"), trust=True).load()
 
 
 def test_without_ultralytics_the_message_says_what_to_install(monkeypatch):

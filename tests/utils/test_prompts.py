@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -8,6 +9,8 @@ from tests.conftest import ROOT
 from utils.config import Concept, load_config
 from utils.errors import UserError
 from utils.prompts import (
+    LARGEST,
+    check_words,
     forgot_prompts,
     load_prompts,
     parse_name,
@@ -252,3 +255,33 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
     (tmp_path / "x.json").write_bytes(b'{"\xff"}')
     with pytest.raises(UserError, match="not UTF-8"):
         load_prompts(tmp_path / "x.json")
+
+
+def test_every_word_of_the_shipped_concepts_occurs_in_a_prompt(shipped, tmp_path):
+    concepts, forgot, _ = shipped
+    for concept in concepts.values():
+        check_words(concept, forgot_prompts(forgot, concept).values(), tmp_path)
+
+
+def test_words_that_occur_in_no_prompt_are_named_with_their_lines(tmp_path):
+    concept = Concept("church", "object", "x", words={"church": 7, "hurch": 8, "chapel": 9})
+    with pytest.raises(UserError) as caught:
+        check_words(concept, ["A Church, at dusk", "a tower"], tmp_path / "my.yaml")
+    assert caught.value.lines == [
+        f"{tmp_path}/my.yaml:8: words: hurch occurs in no prompt of church",
+        f"{tmp_path}/my.yaml:9: words: chapel occurs in no prompt of church",
+    ]
+
+
+def test_a_hostile_prompt_set_is_one_line_at_once(write, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="not a regular file"):
+        load_prompts(tmp_path / "pipe")
+    for text, message in (
+        ("[" * 100_000, "nested too deep"),
+        ('{"a": ' + "9" * 5000 + "}", "not JSON"),
+        (" " * (LARGEST + 1), "over 10 MB"),
+        ("{" + '"a": 1, ' * 500_000 + '"b": 1}', "a is there twice"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_prompts(write(text))

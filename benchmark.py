@@ -332,6 +332,7 @@ def _score(
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
     from report.compare import ties
+    from report.ranking import ranking
     from report.results import read_results
     from utils.device import default_batch_size
 
@@ -389,7 +390,7 @@ def _score(
     write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
-    print(table(results, tied))
+    print(table(results, ranking(written, tied)))
     if args.compat:
         print(igmu.write(args.results_dir, published))
     if labelled:

@@ -76,6 +76,8 @@ def run_manifest(
         "references": [
             _place(task, "", task.reference, extraction) for task in tasks if task.reference
         ],
+        # Plain folders without a concept are about nobody knows what.
+        "tasks": {t.concept.name: t.concept.task for t in tasks if _is_configured(t, config)},
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
         "config": {str(path): file_sha256(path) for path in files},
@@ -85,6 +87,10 @@ def run_manifest(
             for one in planned.skipped
         ],
     }
+
+
+def _is_configured(task: Task, config: BenchmarkConfig) -> bool:
+    return config.concepts.get(task.concept.name) == task.concept
 
 
 def _folders(

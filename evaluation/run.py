@@ -231,7 +231,7 @@ def _check_pairs(task: Task) -> None:
         return
     theirs = dict.fromkeys(name for pairing in pairings for name in pairing.missing)
     own = dict.fromkeys(name for pairing in pairings for name in pairing.surplus)
-    raise UserError(
+    raise NotScoredError(
         f"no image has a counterpart of its name in {task.reference.folder}: there are "
         f"{shown(list(theirs)) or 'none'} there, and {shown(list(own)) or 'none'} of the methods"
     )

@@ -4,93 +4,86 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
-from evaluation.layout import ORIGINAL
 from evaluation.run import Result, metric_name
 from metrics.base import Score
-from metrics.indicators import RATE_BY, SCORE_OF
-from report.compare import Ties
+from metrics.indicators import RATE_BY
+from report.notes import number_notes
+from report.ranking import SIGNS, Mark, Ranking, Signs
+from utils.text import printable
 
-# In scores.csv but not in the terminal's table, which they would make too wide to read.
-_NOT_SHOWN = ("forgetting_rate", "csdr_signed", "clip_score_reference", "kid_no_change", SCORE_OF)
+_SIGNS: Signs = {**SIGNS, "best": "*", "tied": "="}
 
 
-def table(results: Sequence[Result], tied: Ties) -> str:
+def table(results: Sequence[Result], ranking: Ranking) -> str:
     """Return the terminal's tables: one a concept, methods down, metrics across.
 
     Indicators that are compared have a table of their own, with the presence rate by each.
 
-    The best value of each metric among the unlearned methods carries a ``*``, those that cannot
-    be told from it a ``=``, where they were tested; numbers in brackets point at the warnings
-    below.
+    Args:
+        ranking: of these and what else is in the results folder. The best score of a metric has a
+            ``*``, those that cannot be told from it a ``=``, the best of what was not tested a
+            ``†``; what the marks in a table mean stands below it, with the warnings, to which
+            numbers in brackets point.
     """
     by_task: dict[str, list[Result]] = {}
     for result in results:
-        shown = [score for score in result.scores if not score.metric.startswith(_NOT_SHOWN)]
         name = result.cell.task.name
         title = f"{name}: presence_rate" if result.cell.aspect.name == "indicators" else name
-        by_task.setdefault(title, []).append(replace(result, scores=shown))
-    return "\n\n".join(_task_table(name, mine, tied) for name, mine in by_task.items())
+        by_task.setdefault(title, []).append(result)
+    return "\n\n".join(_task_table(title, mine, ranking) for title, mine in by_task.items())
 
 
-def _task_table(name: str, results: Sequence[Result], tied: Ties) -> str:
+def _task_table(title: str, results: Sequence[Result], ranking: Ranking) -> str:
     from tabulate import tabulate
 
-    about = {metric_name(r, s): s for r in results for s in r.scores}
-    best = {metric: _best(results, metric) for metric in about}
-    general = results[0].cell.task.notes
-    notes: dict[str, int] = {}
-    cells: dict[str, dict[str, str]] = {}
-    for result in results:
-        method = result.method.method
-        row = cells.setdefault(method.folder, {})
-        for score in result.scores:
-            metric = metric_name(result, score)
-            mark = ""
-            if (result.cell.task.concept.name, method.folder, metric) in tied.marked:
-                mark = "*" if score.value == best[metric] else "="
-            special = [note for note in score.warnings if note not in general]
-            numbers = [notes.setdefault(note, len(notes) + 1) for note in special]
-            row[metric] = _cell(score.value, mark, numbers)
+    concept = results[0].cell.task.concept.name
+    scores = {
+        (result.method.method.folder, metric_name(result, score)): score
+        for result in results
+        for score in result.scores
+        if _is_shown(result, score)
+    }
+    about = {metric: score for (_, metric), score in scores.items()}
+    notes = number_notes((*place, score.warnings) for place, score in scores.items())
     header = ["method"]
-    header += [f"{m.removeprefix(RATE_BY)}{_arrow(s)}" for m, s in about.items()]
+    header += [_head(ranking, concept, m, s) + _numbers(notes.heads[m]) for m, s in about.items()]
     titles = {r.method.method.folder: r.method.method.name for r in results}
     shared = [title for title, n in Counter(titles.values()).items() if n > 1]
     body = [
-        [f"{titles[folder]} ({folder})" if titles[folder] in shared else titles[folder]]
-        + [row.get(metric, "") for metric in about]
-        for folder, row in cells.items()
+        [printable(f"{name} ({folder})" if name in shared else name)]
+        + [
+            _cell(scores[folder, m].value, ranking.marks.get((concept, folder, m)))
+            + _numbers(notes.cells[folder, m])
+            if (folder, m) in scores
+            else ""
+            for m in about
+        ]
+        for folder, name in titles.items()
     ]
     align = ("left", *["right"] * len(about))
-    parts = ["\n".join([name, *(f"({note})" for note in general)])]
+    parts = ["\n".join([printable(title), *(f"({r})" for r in ranking.remarks(concept, [*about]))])]
     parts.append(tabulate(body, header, colalign=align, disable_numparse=True))
-    if notes:
-        parts.append("\n".join(f"[{number}] {note}" for note, number in notes.items()))
-    return "\n\n".join(parts)
+    below = ranking.meanings([(concept, *place) for place in scores], _SIGNS)
+    below += [f"[{number}] {text}" for number, text in enumerate(notes.texts, 1)]
+    return "\n\n".join(parts + (["\n".join(below)] if below else []))
 
 
-def _best(results: Sequence[Result], metric: str) -> float | None:
-    values = [
-        (score.value, score.higher_is_better)
-        for result in results
-        for score in result.scores
-        if metric_name(result, score) == metric
-        and score.value is not None
-        and score.higher_is_better is not None
-        and result.method.method.folder != ORIGINAL
-    ]
-    if len(values) < 2:
-        return None
-    return (max if values[0][1] else min)(value for value, _ in values)
+def _is_shown(result: Result, score: Score) -> bool:
+    return next(s.shown for s in result.cell.aspect.metrics if s.describes(score.metric))
 
 
-def _cell(value: float | None, mark: str, notes: Sequence[int]) -> str:
-    text = "-" if value is None else f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
-    return text + mark + (f" [{','.join(map(str, notes))}]" if notes else "")
-
-
-def _arrow(score: Score) -> str:
+def _head(ranking: Ranking, concept: str, metric: str, score: Score) -> str:
+    label = ranking.label(concept, metric).removeprefix(RATE_BY)
     unit = f" {score.unit}" if score.unit else ""
-    direction = {True: " ↑", False: " ↓", None: ""}[score.higher_is_better]
-    return f"{unit}{direction}"
+    better = score.higher_is_better if ranking.ranks(concept, metric) else None
+    return f"{label}{unit}{ {True: ' ↑', False: ' ↓', None: ''}[better] }"
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return f" [{','.join(map(str, numbers))}]" if numbers else ""
+
+
+def _cell(value: float | None, mark: Mark | None) -> str:
+    text = "-" if value is None else f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+    return text + _SIGNS[mark]

@@ -125,6 +125,9 @@ class ClipExtractor(KeepsNetwork):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast).
 
+    Attributes:
+        patch_size: edge of the squares that its image tower sees, in pixels.
+
     Raises:
         MissingModelError: the model is not to be had.
         UserError: it is no CLIP, or the file is not the published one.
@@ -141,6 +144,7 @@ class ClipExtractor(KeepsNetwork):
             self.name, model or self.default_model, ("preprocessor_config.json", *TOKENIZER_FILES)
         )
         self.config = ClipConfig.of(self.folder)
+        self.patch_size = self.config.vision["patch_size"]
         self.preprocess = ClipPreprocess.of(self.folder, self.config.vision["image_size"])
         self.weights = hub_weights(self.folder)
         self._published = as_published(self.weights)

@@ -70,7 +70,7 @@ class NudeNetExtractor(KeepsNetwork):
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
-        self.path = given_file(self.name, model) if model else _bundled()
+        self.path = given_file(self.name, model, ".onnx") if model else _bundled()
         self.device = device
         self._loading = Lock()  # loader threads ask for the resolution all at once
 

@@ -21,7 +21,6 @@ from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
 from utils.download import Published
 from utils.errors import MissingModelError, UserError
 from utils.images import Picture
-from utils.model_files import check_file
 from utils.weights import check_published, file_sha256, find_published, given_file, spec_digest
 
 if TYPE_CHECKING:
@@ -151,17 +150,17 @@ def find_default() -> Path:
     place = _weights_dir() / DEFAULT.name
     for path in (place, Path("Weights", DEFAULT.name)):  # there the published script looks
         if os.path.lexists(path):
-            check_file(path, str(path))
-            if file_sha256(path) not in _OFFICIAL:
-                check_published(DEFAULT, path, _OPTION)
+            if not path.is_file() or file_sha256(path) not in _OFFICIAL:
+                check_published(DEFAULT, path, _OPTION)  # says what is wrong
             return path
     return find_published(f"{DEFAULT.name} (yolo)", DEFAULT, place, _OPTION)
 
 
 def _given(model: str, *, trust: bool) -> Path:
-    path = given_file("yolo", model)
-    if path.suffix not in (".pt", _ONNX):
+    suffix = Path(model).suffix
+    if suffix not in (".pt", _ONNX):
         raise UserError(f"--model yolo={model}: neither an .onnx nor a .pt file of ultralytics")
+    path = given_file("yolo", model, suffix)
     if path.suffix == ".pt" and not trust and file_sha256(path) not in _OFFICIAL:
         raise UserError(
             f"--model yolo={model}: a .pt file can run code when it is loaded, and this is not the "

@@ -46,6 +46,7 @@ class Csdr:
             role="side",
             unit="%",
             high=100,
+            shown=False,
         ),
         MetricSpec(
             "clip_score",
@@ -56,6 +57,7 @@ class Csdr:
             higher_is_better=True,
             low=0,
             high=100,
+            distance=False,
         ),
         MetricSpec(
             "clip_score_reference",
@@ -65,6 +67,8 @@ class Csdr:
             role="side",
             low=0,
             high=100,
+            shown=False,
+            distance=False,
         ),
     )
     image_extractors = ("clip_score",)

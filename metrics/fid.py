@@ -127,6 +127,7 @@ class Fid:
             "fid",
             kind="set",
             role="side",
+            shown=False,
         ),
         MetricSpec(
             "fid_infinity",

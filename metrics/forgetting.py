@@ -106,6 +106,7 @@ class Forgetting:
             higher_is_better=True,
             low=0,
             high=1,
+            shown=False,
         ),
     )
     image_extractors = ()  # the checker's own

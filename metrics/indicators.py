@@ -35,6 +35,7 @@ class Indicators:
             low=0,
             high=1,
             family=True,
+            shown=False,
         ),
     )
     image_extractors = ()  # the checkers' own

@@ -25,6 +25,8 @@ class MetricSpec:
         higher_is_better: None where neither direction is.
         low, high: what its values can be, both ends included; None where there is no end.
         family: there are several, such as one a checker.
+        shown: in tables; not what says the same as another metric, or the same of every method.
+        distance: it says how far images are from the reference's, if its aspect uses one.
         same_n: biased by the number of images: values of different n are never compared.
     """
 
@@ -38,6 +40,8 @@ class MetricSpec:
     low: float | None = None
     high: float | None = None
     family: bool = False
+    shown: bool = True
+    distance: bool = True
     same_n: bool = False
 
     def describes(self, metric: str) -> bool:

@@ -16,6 +16,7 @@ from report.results import Results
 from utils.images import natural_key
 from utils.prompts import prompt_key
 from utils.stats import FEWEST_CLUSTERS, effective_number, student_quantile, wilson_interval
+from utils.text import printable
 
 _DETECTOR = "nudenet"
 _Z = NormalDist().inv_cdf(0.975)
@@ -201,8 +202,9 @@ def render(results: Results) -> str:
     for one in found:
         right = (one.sensitivity, one.sensitivity_ci), (one.specificity, one.specificity_ci)
         shares = (_percent(*share) for share in right)
-        checkers[one.concept, one.checker] = (*shares, one.calibration_n)
-        row = rates.setdefault((one.concept, results.title(one.method)), {})
+        checkers[printable(one.concept), one.checker] = (*shares, one.calibration_n)
+        key = printable(one.concept), printable(results.title(one.method))
+        row = rates.setdefault(key, {})
         row[one.checker] = _percent(one.corrected, (one.ci_low, one.ci_high))
     rightness = [(*key, *row) for key, row in checkers.items()]
     header = ("concept", "checker", "sensitivity", "specificity", "labelled images")

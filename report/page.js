@@ -43,10 +43,10 @@ function number(value) {
 const percent = (share) => `${Math.round(100 * share)}%`;
 const shorten = (text, length) => (text.length > length ? text.slice(0, length - 1) + "…" : text);
 const arrow = (metric) => (metric.higher === null ? "" : metric.higher ? " ↑" : " ↓");
-const heading = (metric) => metric.name + (metric.unit ? " " + metric.unit : "") + arrow(metric);
+const heading = (metric) => metric.label + (metric.unit ? " " + metric.unit : "") + arrow(metric);
 const column = (concept, name) => concept.metrics.findIndex((metric) => metric.name === name);
 
-/* A score is [value, low, high, n, tie]; null where it was not computed, its value where it is not defined. */
+/* A score is [value, low, high, n, mark]; null where it was not computed, its value where it is not defined. */
 const hasValue = (score) => Boolean(score) && score[0] !== null;
 const hasInterval = (score) => score[1] !== null;
 
@@ -82,9 +82,9 @@ function drawMatrix(concept, sorted) {
 
 function scoreCell(score, usual) {
   if (!score) return node("td", "");
-  const [value, low, high, n, tie] = score;
-  const cell = node("td", null, tie ? { class: "best" } : {});
-  cell.append(node("span", number(value) + (tie ? " ★" : "")));
+  const [value, low, high, n, mark] = score;
+  const cell = node("td", null, mark === "★" ? { class: "best" } : {});
+  cell.append(node("span", `${number(value)} ${mark}`.trim()));
   if (hasInterval(score)) cell.append(node("small", `[${number(low)}, ${number(high)}]`));
   if (n !== usual) cell.append(node("small", `n = ${n}`));
   return cell;
@@ -108,7 +108,8 @@ function axis(values, from, to) {
 function drawTradeoff(concept, name) {
   const [across, up] = [column(concept, "presence_rate"), column(concept, name)];
   const damage = concept.metrics[up];
-  const front = concept.fronts[concept.damages.indexOf(name)];
+  const choice = concept.damages.indexOf(name);
+  const front = concept.fronts[choice];
   const points = concept.methods
     .map((method, place) => ({ ...method, place, x: concept.scores[place][across], y: concept.scores[place][up] }))
     .filter((point) => hasValue(point.x) && hasValue(point.y));
@@ -119,7 +120,7 @@ function drawTradeoff(concept, name) {
   const ends = (key) => points.flatMap((point) => [point[key][0], ...(hasInterval(point[key]) ? point[key].slice(1, 3) : [])]);
   const x = axis(ends("x"), left, width - 12);
   const y = axis(ends("y"), height - bottom, 12);
-  const best = `Best at the ${damage.higher ? "top" : "bottom"} left.`;
+  const best = front.length ? `Best at the ${damage.higher ? "top" : "bottom"} left.` : "No front: one of the two ranks no method, or no method has both.";
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Concept still present against ${name}. ${best}`, width });
   for (const tick of x.ticks) {
     picture.append(svg("path", { class: "grid", d: `M${x.place(tick)} 10V${height - bottom}` }));
@@ -130,7 +131,7 @@ function drawTradeoff(concept, name) {
     picture.append(svg("text", { class: "tick", x: left - 6, y: y.place(tick) + 4, "text-anchor": "end" }, y.label(tick)));
   }
   picture.append(svg("path", { class: "axis", d: `M${left} 10V${height - bottom}H${width - 8}` }));
-  picture.append(svg("text", { x: (left + width) / 2, y: height - 8, "text-anchor": "middle" }, "concept still present (presence_rate) ↓"));
+  picture.append(svg("text", { x: (left + width) / 2, y: height - 8, "text-anchor": "middle" }, `concept still present, ${heading(concept.metrics[across])}`));
   picture.append(svg("text", { x: 14, y: height / 2 - 20, "text-anchor": "middle", transform: `rotate(-90 14 ${height / 2 - 20})` }, heading(damage)));
   const at = (point) => [x.place(point.x[0]), y.place(point.y[0])];
   for (const point of points) {
@@ -154,7 +155,7 @@ function drawTradeoff(concept, name) {
     picture.append(shape, svg("text", { x: label.start, y: label.level }, short));
   }
   const names = front.map((place) => concept.methods[place].title).join(", ");
-  const words = `${best} Filled, dashed line: the Pareto front (${names}), where no method is better in both. Square: the original model. Lines: 95% intervals.`;
+  const words = `${damage.label}: ${concept.directions[choice]}. ${best}${names ? ` ${concept.front} On it: ${names}.` : ""} Square: the original model. Lines: 95% intervals, where there are any.`;
   box.replaceChildren(picture, node("p", words, { class: "note" }));
 }
 
@@ -184,7 +185,7 @@ function drawBars(concept) {
       picture.append(label);
       picture.append(svg("rect", { class: "bar", x: Math.min(place(0), place(score[0])), y: top, width: Math.abs(place(score[0]) - place(0)) || 1, height: 14 }));
       if (hasInterval(score)) picture.append(svg("path", { class: "whisker", d: `M${place(score[1])} ${top + 7}H${place(score[2])}M${place(score[1])} ${top + 4}v6M${place(score[2])} ${top + 4}v6` }));
-      picture.append(svg("text", { x: right + 8, y: top + 11 }, number(score[0]) + (score[4] ? " ★" : "")));
+      picture.append(svg("text", { x: right + 8, y: top + 11 }, `${number(score[0])} ${score[4]}`.trim()));
     });
     const box = node("div");
     box.append(node("h3", heading(metric)), picture);
@@ -194,7 +195,7 @@ function drawBars(concept) {
 }
 
 /* Kinds of fate: class, heading. */
-const FATES = [["present", "still present"], ["kept", "gone, scene kept"], ["broken", "gone, scene broken"]];
+const FATES = [["present", "present"], ["kept", "not seen, scene kept"], ["broken", "not seen, scene broken"], ["untold", "not seen, scene not told"]];
 
 function swatch(kind) {
   const made = svg("svg", { class: "swatch", width: 12, height: 12, "aria-hidden": "true" });
@@ -236,8 +237,9 @@ function drawFates(concept) {
 
 function drawEffective(concept) {
   byId("effective").hidden = !concept.effective.length;
-  const rows = concept.effective.map(([place, plain, rate, low, high, prompts, n]) => {
-    const texts = [percent(plain), `${percent(rate)} [${percent(low)}, ${percent(high)}]`, prompts, n];
+  byId("effective-note").textContent = concept.effective_note && `(${concept.effective_note})`;
+  const rows = concept.effective.map(([place, plain, rate, prompts, n]) => {
+    const texts = [percent(plain), rateText(rate), prompts, n];
     return row([rowHead(concept.methods[place].title), ...texts.map((text) => node("td", text))]);
   });
   const heads = ["method", "present, all prompts", "present, effective prompts", "effective prompts", "their images"];
@@ -266,7 +268,9 @@ function drawJudges(concept) {
   byId("judges").hidden = !judges;
   if (!judges) return;
   const rates = judges.rates.map((row_, place) => row([rowHead(concept.methods[place].title), ...row_.map((score) => scoreCell(score, concept.n))], concept.methods[place].original ? { class: "original" } : {}));
-  fillTable(byId("judges-rates"), [columnHead("presence rate by"), ...judges.checkers.map(columnHead)], rates);
+  const names = judges.checkers.map((name, i) => name + (judges.unfit[i] ? " (unfit)" : ""));
+  fillTable(byId("judges-rates"), [columnHead("presence rate by"), ...names.map(columnHead)], rates);
+  byId("judges-unfit").replaceChildren(...judges.unfit.flatMap((why, i) => (why ? [node("li", `${judges.checkers[i]} is unfit: ${why}`)] : [])));
   drawAgreements(concept, judges.agreements);
   byId("by-threshold").hidden = !judges.curves.length;
   choose(byId("score"), judges.curves.map((curve) => curve.score), (i) => drawCurves(concept, judges.curves[i]));
@@ -426,7 +430,7 @@ function verdictItem(method, text) {
 }
 
 function draw(concept) {
-  byId("few").textContent = concept.few;
+  byId("remarks").replaceChildren(...concept.remarks.map((text) => node("li", text)));
   byId("verdict").replaceChildren(...concept.methods.map((method, i) => verdictItem(method, concept.verdict[i])));
   byId("tradeoff").hidden = !concept.damages.length;
   choose(byId("damage"), concept.damages, (i) => drawTradeoff(concept, concept.damages[i]));

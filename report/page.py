@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evaluation.layout import ORIGINAL
+from metrics.spec import OBJECT
 from report.compare import Ties
 from report.page_judges import judging, of_concept
-from report.plots import damages, pareto, write_plots
+from report.plots import FRONT, damages, directions, pareto, write_plots
+from report.ranking import SIGNS, Ranking, ranking
 from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
 from report.verdict import few_images, verdicts
@@ -20,6 +20,7 @@ from report.views import Effective, Fate, effective, fates
 from utils.images import natural_key
 from utils.prompts import prompt_key
 from utils.results import replace_file
+from utils.text import printable
 
 _HERE = Path(__file__).parent
 _SCOPES = ("forgot", "unrelated")
@@ -40,32 +41,33 @@ def write_report(results: Results, tied: Ties, *, images: bool = False) -> list[
     Raises:
         UserError: they cannot be written.
     """
+    ranked = ranking(results, tied)
     documents = {
-        "report.html": page(results, tied, images=images),
-        "table.md": markdown(results, tied),
-        "table.tex": latex(results, tied),
+        "report.html": page(results, ranked, images=images),
+        "table.md": markdown(results, ranked),
+        "table.tex": latex(results, ranked),
     }
     paths = [results.folder / name for name in documents]
     for path, text in zip(paths, documents.values(), strict=True):
         _write(path, text)
-    return paths + write_plots(results)
+    return paths + write_plots(results, ranked)
 
 
 def _write(path: Path, text: str) -> None:
     replace_file(path, lambda place: place.write_text(text, "utf-8", errors="backslashreplace"))
 
 
-def page(results: Results, tied: Ties, *, images: bool) -> str:
+def page(results: Results, ranked: Ranking, *, images: bool) -> str:
     """Return the page as HTML."""
     pictures = _thumbnails(results) if images else {}
-    sentences = verdicts(results, tied)
-    fated, on_effective = fates(results), effective(results)
-    judged = judging(results)
+    sentences = verdicts(results, ranked)
+    fated, on_effective = fates(results, ranked), effective(results, ranked)
+    judged = judging(results, ranked)
     document = {
-        "about": _about(results),
+        "about": _about(results, ranked),
         "images_note": _images_note(results, pictures) if images else _NO_IMAGES,
         "concepts": [
-            _concept(results, concept, tied, sentences, pictures)
+            _concept(results, concept, ranked, sentences, pictures)
             | _views(
                 results.methods(concept),
                 of_concept(concept, fated),
@@ -94,14 +96,14 @@ def embedded_json(document: Any) -> str:
     return text
 
 
-def _about(results: Results) -> str:
+def _about(results: Results, ranked: Ranking) -> str:
     methods = {row.method for row in results.scores} - {ORIGINAL}
     day = results.manifest.get("started", "")[:10]
     scored = f", scored {day}" if day else ""
-    return (
-        f"{_count(len(results.concepts), 'concept')}, {_count(len(methods), 'method')}{scored}. "
-        "★: the best, or not to be told from the best. [ ]: 95% interval."
-    )
+    meanings = {"best": "the best, or not to be told from it", "untested": "the best, untested"}
+    counts = f"{_count(len(results.concepts), 'concept')}, {_count(len(methods), 'method')}"
+    marks = [f"{SIGNS[m]}: {t}." for m, t in meanings.items() if m in ranked.marks.values()]
+    return " ".join([f"{counts}{scored}.", *marks, "[ ]: 95% interval."])
 
 
 def _count(number: int, what: str) -> str:
@@ -119,8 +121,8 @@ def _thumbnails(results: Results) -> _Thumbnails:
 
 def _images_note(results: Results, pictures: _Thumbnails) -> str:
     note = (
-        "With thumbnails; blurred where a nudity checker flagged the image, or did not judge an "
-        "image of its concept."
+        "With thumbnails; blurred where a nudity checker flagged the image and, where the concept "
+        "is or may be nudity, unless every checker found the image free of it."
     )
     places = {
         (place["concept"], place["method"], place["scope"])
@@ -136,29 +138,42 @@ def _images_note(results: Results, pictures: _Thumbnails) -> str:
 def _concept(
     results: Results,
     concept: str,
-    tied: Ties,
+    ranked: Ranking,
     sentences: Mapping[tuple[str, str], str],
     pictures: _Thumbnails,
 ) -> dict[str, Any]:
     methods = results.methods(concept)
     metrics = shown_metrics(results, concept)
     rows = {row.metric: row for row in results.scores if row.concept == concept}
-    prices = damages(results, concept)
+    prices = damages(results, ranked, concept)
+    remarks = [few_images(results, concept), *ranked.remarks(concept, metrics)]
     return {
-        "name": concept,
-        "methods": [{"title": results.title(m), "original": m == ORIGINAL} for m in methods],
+        "name": printable(concept),
+        "methods": [
+            {"title": printable(results.title(m)), "original": m == ORIGINAL} for m in methods
+        ],
         "metrics": [
-            {"name": m, "unit": rows[m].unit, "higher": rows[m].higher_is_better} for m in metrics
+            {
+                "name": m,
+                "label": ranked.label(concept, m),
+                "unit": rows[m].unit,
+                "higher": ranked.higher_is_better(rows[m]),
+            }
+            for m in metrics
         ],
         "scores": [
-            [_score(results, (concept, m, metric), tied) for metric in metrics] for m in methods
+            [_score(results, (concept, m, metric), ranked) for metric in metrics] for m in methods
         ],
         "n": max(row.n for row in rows.values()),
         "verdict": [sentences[concept, m] for m in methods],
-        "few": few_images(results, concept),
-        "legend": legend(results, concept, "★"),
+        "remarks": [remark for remark in remarks if remark],
+        "legend": legend(results, ranked, concept, SIGNS),
         "damages": prices,
-        "fronts": [[methods.index(m) for m in pareto(results, concept, price)] for price in prices],
+        "directions": [directions(rows[price], ranked) for price in prices],
+        "fronts": [
+            [methods.index(m) for m in pareto(results, ranked, concept, price)] for price in prices
+        ],
+        "front": FRONT,
         "images": [
             {
                 "scope": scope,
@@ -169,17 +184,24 @@ def _concept(
             if (table := _images(results, concept, methods, metrics, scope))
         ],
         "thumbnails": {
-            scope: [pictures.get((concept, m, scope), {}) for m in methods] for scope in _SCOPES
+            scope: [
+                {
+                    printable(name): jpeg
+                    for name, jpeg in pictures.get((concept, m, scope), {}).items()
+                }
+                for m in methods
+            ]
+            for scope in _SCOPES
         },
         "warnings": _warnings(results, concept),
     }
 
 
-def _score(results: Results, key: Key, tied: Ties) -> list[Any] | None:
+def _score(results: Results, key: Key, ranked: Ranking) -> list[Any] | None:
     row = results.by_key.get(key)
     if row is None:
         return None
-    return [row.value, row.ci_low, row.ci_high, row.n, int(key in tied.marked)]
+    return [row.value, row.ci_low, row.ci_high, row.n, SIGNS[ranked.marks.get(key)]]
 
 
 def _views(
@@ -187,12 +209,19 @@ def _views(
 ) -> dict[str, Any]:
     """Rows of counts and of rates; each starts with the place of its method."""
     return {
-        "fates": [[methods.index(f.method), f.present, f.kept, f.broken] for f in fated],
+        "fates": [[methods.index(f.method), *f.counts] for f in fated],
         "fates_rule": fated[0].rule if fated else "",
         "effective": [
-            [methods.index(e.method), e.plain, e.rate, e.ci_low, e.ci_high, e.prompts, e.n]
+            [
+                methods.index(e.method),
+                e.plain,
+                [e.found.rate, e.found.interval.low, e.found.interval.high],
+                e.found.prompts,
+                e.found.n,
+            ]
             for e in on_effective
         ],
+        "effective_note": on_effective[0].found.interval.note if on_effective else "",
     }
 
 
@@ -209,7 +238,7 @@ def _images(
         (method, m): dict(zip(one.names, _in_unit(results, (concept, method, m)), strict=True))
         for m in metrics
         for method in methods
-        if m.endswith("_object") == (scope == "unrelated")
+        if m.endswith(OBJECT) == (scope == "unrelated")
         and (one := results.per_image.get((concept, method, m))) is not None
     }
     every = sorted({name for table in tables.values() for name in table}, key=natural_key)
@@ -226,15 +255,16 @@ def _images(
         ]
         for m in shown
     }
-    prompts = [prompt_key(name) for name in names]
+    shown_names = list(map(printable, names))
+    prompts = [printable(prompt_key(name)) for name in names]
     more = len(every) - len(names)
-    return {"names": names, "prompts": prompts, "values": values, "more": more}
+    return {"names": shown_names, "prompts": prompts, "values": values, "more": more}
 
 
 def _texts(results: Results, concept: str, scope: str, prompts: Sequence[str]) -> dict[str, str]:
     """Texts of the prompts that are shown, where they are known."""
     known = {
-        key: text
+        printable(key): printable(text)
         for run in reversed(results.runs)
         for key, text in run.get("prompts", {}).get(concept, {}).get(scope, {}).items()
     }
@@ -244,8 +274,7 @@ def _texts(results: Results, concept: str, scope: str, prompts: Sequence[str]) -
 def _in_unit(results: Results, key: Key) -> list[float]:
     """The values of single images, in the unit of their score: a rate may be in percent."""
     values = results.per_image[key].values
-    row = results.by_key.get(key)
-    in_percent = row is not None and row.unit == "%" and bool(np.isin(values, (0, 1)).all())
+    in_percent = results.spec(key[2]).kind == "rate" and results.by_key[key].unit == "%"
     return (100 * values if in_percent else values).tolist()
 
 
@@ -264,7 +293,9 @@ def _warnings(results: Results, concept: str) -> list[str]:
             for warning in row.warnings:
                 found.setdefault(warning, []).append(f"{results.title(row.method)} {row.metric}")
     return [
-        f"{warning} ({', '.join(of[:3])}{f' and {len(of) - 3} more' if len(of) > 3 else ''})"
+        printable(
+            f"{warning} ({', '.join(of[:3])}{f' and {len(of) - 3} more' if len(of) > 3 else ''})"
+        )
         for warning, of in found.items()
     ]
 
@@ -286,7 +317,11 @@ def _provenance(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, 
         ("config", "Configuration (SHA-256)"),
         ("folders", "Image folders (SHA-256)"),
     ):
-        rows = [(name, _text(value)) for run in runs for name, value in run.get(kind, {}).items()]
+        rows = [
+            (printable(name), _text(value))
+            for run in runs
+            for name, value in run.get(kind, {}).items()
+        ]
         if rows:
             found[heading] = list(dict.fromkeys(rows))
     return found
@@ -297,4 +332,4 @@ def _text(value: Any) -> str:
         return "\n".join(f"{name}: {_text(inner)}" for name, inner in value.items())
     if isinstance(value, list | tuple):
         return " ".join(map(_text, value))
-    return str(value)
+    return printable(str(value))

@@ -7,15 +7,18 @@ from typing import Any
 
 from metrics.indicators import RATE_BY
 from report.judges import Agreement, CorrectedRate, Curve, agreements, corrected, curves
-from report.results import Results
+from report.ranking import SIGNS, Ranking
+from report.results import Key, Results
+from utils.text import printable
 
 _LISTED = 500  # disagreements of a pair; images.parquet has them all
 
 
-def judging(results: Results) -> dict[str, dict[str, Any]]:
+def judging(results: Results, ranked: Ranking) -> dict[str, dict[str, Any]]:
     """Return, for each concept that the aspect ``indicators`` has judged, the data of its section.
 
-    Methods, checkers and images are given by their places in lists.
+    Methods, checkers and images are given by their places in lists; ``unfit`` holds, for each
+    checker, why it is unfit, or nothing.
     """
     agreed, by_threshold, right = agreements(results), curves(results), corrected(results)
     found = {}
@@ -29,7 +32,11 @@ def judging(results: Results) -> dict[str, dict[str, Any]]:
             methods = results.methods(concept)
             found[concept] = {
                 "checkers": checkers,
-                "rates": [[_rate(results, concept, m, c) for c in checkers] for m in methods],
+                "unfit": [ranked.unfit.get((concept, RATE_BY + c), "") for c in checkers],
+                "rates": [
+                    [_rate(results, ranked, (concept, m, RATE_BY + c)) for c in checkers]
+                    for m in methods
+                ],
                 "agreements": _agreements(of_concept(concept, agreed), methods),
                 "curves": _curves(results, concept, of_concept(concept, by_threshold), methods),
                 "calibrated": _calibrated(of_concept(concept, right)),
@@ -43,9 +50,11 @@ def of_concept(concept: str, found: Sequence[Any]) -> list[Any]:
     return [one for one in found if one.concept == concept]
 
 
-def _rate(results: Results, concept: str, method: str, checker: str) -> list[Any] | None:
-    row = results.by_key.get((concept, method, RATE_BY + checker))
-    return None if row is None else [row.value, row.ci_low, row.ci_high, row.n, 0]
+def _rate(results: Results, ranked: Ranking, key: Key) -> list[Any] | None:
+    row = results.by_key.get(key)
+    if row is None:
+        return None
+    return [row.value, row.ci_low, row.ci_high, row.n, SIGNS[ranked.marks.get(key)]]
 
 
 def _agreements(found: Sequence[Agreement], methods: Sequence[str]) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def _agreements(found: Sequence[Agreement], methods: Sequence[str]) -> dict[str,
         }
         for one in found
     ]
-    return {"names": names, "pairs": pairs}
+    return {"names": list(map(printable, names)), "pairs": pairs}
 
 
 def _curves(

@@ -8,47 +8,71 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.layout import ORIGINAL
+from metrics import specs
+from metrics.spec import OBJECT
+from report.ranking import Ranking
 from report.results import Results, ScoreRow
 from report.tables import shown_metrics
+from utils.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What unlearning may damage, the preferred first; presence is plotted against the first there is.
-DAMAGES = ("fid_common", "fid", "kid", "lpips", "csdr", "clip_score", "yolo_person", "ssim", "psnr")
+_BIAS = "mostly bias"  # in a warning of FID: of so few images it says little
 _LONGEST = 80  # characters of a concept in a file's name
 _COLUMNS = 3  # of bar plots
+_LINES = "Square: the original model. Lines: 95% intervals, where there are any."
+FRONT = "Filled, dashed: the Pareto front of the values, whatever their intervals."
 
 
-def damages(results: Results, concept: str) -> list[str]:
-    """The metrics of damage that a concept has beside its presence rate, the preferred first.
+def prices(results: Results, ranking: Ranking, concept: str) -> list[str]:
+    """The metrics of what unlearning may damage, those that say most first.
 
-    Those without a direction are left out: there is none to be damaged in.
+    That is those that rank methods, have an interval, and are not mostly bias. Metrics without a
+    direction are left out: there is none to be damaged in.
     """
-    metrics = results.metrics(concept)
-    if "presence_rate" not in metrics:
+
+    order = {spec.name: place for place, spec in enumerate(specs())}
+
+    def lacks(metric: str) -> tuple[float, ...]:
+        rows = [row for row in results.scores if (row.concept, row.metric) == (concept, metric)]
+        return (
+            metric.endswith(OBJECT),
+            not ranking.ranks(concept, metric),
+            any(_BIAS in warning for row in rows for warning in row.warnings),
+            all(row.ci_low is None for row in rows),
+            order.get(results.spec(metric).name, len(order)),
+        )
+
+    mine = [row for row in results.scores if row.concept == concept]
+    unranked = {row.metric for row in mine if row.higher_is_better is None}
+    damage = {row.metric: None for row in mine if results.spec(row.metric).role == "damage"}
+    return sorted((metric for metric in damage if metric not in unranked), key=lacks)
+
+
+def damages(results: Results, ranking: Ranking, concept: str) -> list[str]:
+    """The prices that presence is plotted against; none where there is no presence rate."""
+    if "presence_rate" not in results.metrics(concept):
         return []
-    unranked = {
-        row.metric
-        for row in results.scores
-        if row.concept == concept and row.higher_is_better is None
-    }
-    wanted = [f"{name}{suffix}" for suffix in ("", "_object") for name in DAMAGES]
-    return [metric for metric in wanted if metric in metrics and metric not in unranked]
+    return prices(results, ranking, concept)
 
 
-def pareto(results: Results, concept: str, metric: str) -> list[str]:
+def pareto(results: Results, ranking: Ranking, concept: str, metric: str) -> list[str]:
     """The methods that none beats in both presence and damage, by presence.
 
-    One that is as good as another in one and better in the other beats it. The original model,
-    which forgets nothing, is left out.
+    One that is as good as another in one and better in the other beats it: by their values, since
+    of two that no test tells apart either may be on the front. The original model, which forgets
+    nothing, is left out, and so is what is stale. Where one of the two ranks no method there is
+    no front.
     """
     points = {}
     for method in results.methods(concept):
         rows = _both(results, concept, method, metric)
-        if rows and method != ORIGINAL:
-            sign = -1 if rows[1].higher_is_better else 1
-            points[method] = (rows[0].value, sign * rows[1].value)
+        if rows is None or method == ORIGINAL or any(row.stale for row in rows):
+            continue
+        presence, better = map(ranking.higher_is_better, rows)
+        if None not in (presence, better):
+            points[method] = (rows[0].value, (-1 if better else 1) * rows[1].value)
     front = [
         method
         for method, (x, y) in points.items()
@@ -57,18 +81,25 @@ def pareto(results: Results, concept: str, metric: str) -> list[str]:
     return sorted(front, key=lambda method: points[method])
 
 
-def write_plots(results: Results) -> list[Path]:
+def directions(row: ScoreRow, ranking: Ranking) -> str:
+    """Which values of a damage are better, in words for an axis."""
+    if (row.concept, row.metric) in ranking.distances:
+        return "distance from images with the concept: neither direction is better"
+    return f"{'higher' if row.higher_is_better else 'lower'} is better"
+
+
+def write_plots(results: Results, ranking: Ranking) -> list[Path]:
     """Write ``tradeoff_<concept>`` and ``bars_<concept>``, each as ``.svg`` and ``.png``.
 
     The same numbers give the same bytes.
     """
     paths = []
     for concept, stem in file_stems(results.concepts).items():
-        if damages(results, concept):
-            figure = _tradeoff(results, concept, damages(results, concept)[0])
+        if known := damages(results, ranking, concept):
+            figure = _tradeoff(results, ranking, concept, known[0])
             paths += _save(figure, results.folder / f"tradeoff_{stem}")
         if shown_metrics(results, concept):
-            paths += _save(_bars(results, concept), results.folder / f"bars_{stem}")
+            paths += _save(_bars(results, ranking, concept), results.folder / f"bars_{stem}")
     return paths
 
 
@@ -94,16 +125,16 @@ def _both(
     return None if any(row is None or row.value is None for row in rows) else tuple(rows)
 
 
-def _tradeoff(results: Results, concept: str, metric: str) -> Figure:
+def _tradeoff(results: Results, ranking: Ranking, concept: str, metric: str) -> Figure:
     figure = _figure(6.4, 4.4)
-    figure.subplots_adjust(0.12, 0.13, 0.97, 0.92)
+    figure.subplots_adjust(0.15, 0.17, 0.97, 0.92)
     axis = figure.subplots()
     points = {
         method: rows
         for method in results.methods(concept)
         if (rows := _both(results, concept, method, metric))
     }
-    front = pareto(results, concept, metric)
+    front = pareto(results, ranking, concept, metric)
     along = [[row.value for row in points[method]] for method in front]
     axis.plot(*zip(*along, strict=True) if along else ([], []), "--", color="0.5", lw=1, zorder=1)
     for method, (x, y) in points.items():
@@ -114,9 +145,18 @@ def _tradeoff(results: Results, concept: str, metric: str) -> Figure:
         inside = "C0" if method in front else "white"
         axis.plot(x.value, y.value, marker, color="C0", markerfacecolor=inside, zorder=2)
     about = next(row for row in results.scores if (row.concept, row.metric) == (concept, metric))
-    direction = "higher is better" if about.higher_is_better else "lower is better"
-    axis.set_xlabel("concept still present (presence_rate, lower is better)")
-    axis.set_ylabel(f"{metric} ({direction})")
+    unfit = (concept, "presence_rate") in ranking.unfit
+    present = "unfit judge: it says little" if unfit else "lower is better"
+    axis.set_xlabel(f"concept still present (presence_rate, {present})")
+    axis.set_ylabel(_plain(ranking.label(concept, metric)) + f"\n({directions(about, ranking)})")
+    axis.annotate(
+        _LINES + (f" {FRONT}" if front else ""),
+        (0.5, 0.01),
+        xycoords="figure fraction",
+        ha="center",
+        fontsize=7,
+        color="0.3",
+    )
     axis.set_title(_plain(_shortened(concept, 80)), fontsize=10)
     _label(
         axis, [(_shortened(results.title(m), 26), x.value, y.value) for m, (x, y) in points.items()]
@@ -160,7 +200,7 @@ def _meet(
     return one[0] < other[1] and other[0] < one[1] and abs(one[2] - other[2]) < height
 
 
-def _bars(results: Results, concept: str) -> Figure:
+def _bars(results: Results, ranking: Ranking, concept: str) -> Figure:
     metrics, methods = shown_metrics(results, concept), results.methods(concept)
     columns = min(_COLUMNS, len(metrics))
     rows = -(-len(metrics) // columns)
@@ -175,31 +215,29 @@ def _bars(results: Results, concept: str) -> Figure:
         axis = figure.add_axes(
             (corner[0] / width, corner[1] / height, size[0] / width, size[1] / height)
         )
-        _draw_bars(axis, [results.by_key.get((concept, method, metric)) for method in methods])
+        scores = [results.by_key.get((concept, method, metric)) for method in methods]
+        _draw_bars(axis, scores, ranking)
         axis.set_yticks(range(len(methods)), [])
         if column == 0:
             axis.set_yticklabels([_plain(_shortened(results.title(m), 26)) for m in methods])
     return figure
 
 
-def _draw_bars(axis: Any, scores: Sequence[ScoreRow | None]) -> None:
+def _draw_bars(axis: Any, scores: Sequence[ScoreRow | None], ranking: Ranking) -> None:
     known = [(i, row) for i, row in enumerate(scores) if row is not None and row.value is not None]
     about = next(row for row in scores if row is not None)
-    arrow = {True: " ↑", False: " ↓", None: ""}[about.higher_is_better]
-    axis.set_title(f"{about.metric}{f' {about.unit}' if about.unit else ''}{arrow}", fontsize=9)
+    arrow = {True: " ↑", False: " ↓", None: ""}[ranking.higher_is_better(about)]
+    name = _plain(ranking.label(about.concept, about.metric))
+    axis.set_title(f"{name}{f' {about.unit}' if about.unit else ''}{arrow}", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.set_ylim(len(scores) - 0.4, -0.6)
-    if known:
-        places, rows = zip(*known, strict=True)
-        arms = [_error(row) or [[0], [0]] for row in rows]
-        axis.barh(
-            places,
-            [row.value for row in rows],
-            height=0.7,
-            color=["0.7" if row.method == ORIGINAL else "#a9c6ea" for row in rows],
-            xerr=[[arm[end][0] for arm in arms] for end in (0, 1)],
-            error_kw={"elinewidth": 1, "ecolor": "0.2", "capsize": 2},
-        )
+    for i, row in known:
+        color = "0.7" if row.method == ORIGINAL else "#a9c6ea"
+        axis.barh(i, row.value, height=0.7, color=color)
+        if arms := _error(row):
+            axis.errorbar(
+                row.value, i, xerr=arms, fmt="none", elinewidth=1, ecolor="0.2", capsize=2
+            )
 
 
 def _shortened(text: str, length: int) -> str:
@@ -237,4 +275,4 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
 
 def _plain(text: str) -> str:
     """As text: matplotlib would read what stands between dollar signs as mathematics."""
-    return " ".join(text.split()).replace("$", r"\$")
+    return " ".join(printable(text).split()).replace("$", r"\$")

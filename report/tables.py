@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from evaluation.layout import ORIGINAL
-from metrics.indicators import RATE_BY, SCORE_OF
-from report.compare import Ties
+from report.notes import Notes, number_notes
+from report.ranking import SIGNS, Ranking, Signs
 from report.results import Key, Results, ScoreRow
+from utils.text import printable
 
-# Left out of tables: they say the same as another metric, or the same of every method.
-HIDDEN = frozenset({"forgetting_rate", "csdr_signed", "clip_score_reference", "kid_no_change"})
+_INTERVALS = {
+    "rate": "Wilson's for rates (of four prompts or more with several images, by their effective "
+    "number)",
+    "mean": "a studentised bootstrap of prompts for means",
+    "set": "a jackknife over prompts for FID and KID",
+}
+_BOLD = {**SIGNS, "best": "Bold", "tied": "Bold"}
 _TEX = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -19,16 +26,34 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    SIGNS["untested"]: r"\textsuperscript{\textdagger}",
 }
 
 
 def shown_metrics(results: Results, concept: str) -> list[str]:
     """The metrics of a concept that belong in a table."""
     metrics = results.metrics(concept)
-    left_out = (SCORE_OF, RATE_BY) if "presence_rate" in metrics else (SCORE_OF,)
+    specs = {metric: results.spec(metric) for metric in metrics}
+    one_judge = "presence_rate" in metrics  # those by other judges then have a table of their own
     return [
-        m for m in metrics if m.removesuffix("_object") not in HIDDEN and not m.startswith(left_out)
+        metric
+        for metric, spec in specs.items()
+        if spec.shown and not (one_judge and spec.family and spec.role == "presence")
     ]
+
+
+def images_of(results: Results, concept: str, method: str) -> int:
+    """How many images of a method could be read, of the concept's prompts if there are any."""
+    places = [
+        place
+        for run in results.runs
+        for place in run.get("places", ())
+        if (place["concept"], place["method"]) == (concept, method)
+    ]
+    if not places:
+        return max(row.n for row in results.scores if row.key[:2] == (concept, method))
+    place = next((one for one in places if one["scope"] == "forgot"), places[0])
+    return place["images"] - place["unreadable"]
 
 
 def number(value: float | None) -> str:
@@ -39,100 +64,147 @@ def number(value: float | None) -> str:
     return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
-def legend(results: Results, concept: str, mark: str) -> str:
-    """What a reader of the table must know.
+def legend(results: Results, ranking: Ranking, concept: str, signs: Signs) -> str:
+    """What a reader of the table must know: of the numbers, intervals and marks that are in it.
 
     Args:
-        mark: how ties are marked.
+        signs: how scores are marked.
     """
-    counts = sorted({row.n for row in results.scores if row.concept == concept})
+    shown = shown_metrics(results, concept)
+    rows = [row for row in results.scores if row.concept == concept and row.metric in shown]
+    counts = sorted({images_of(results, concept, method) for method in results.methods(concept)})
     images = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return (
-        f"n = {images} images or pairs a number. Intervals are 95%: Wilson's for rates (of prompts "
-        "with several images, by their effective number), a "
-        "studentised bootstrap of prompts for means, a jackknife over prompts for FID and KID. "
-        f"{mark}: the best method and those that cannot be told from it at the 5% level after "
-        "Holm's correction, the original model left out; paired tests (bootstrap of prompts; "
-        "McNemar's of rates with one image a prompt; jackknife of FID and KID)."
-    )
+    parts = [f"{images} images a method."]
+    known = {results.spec(row.metric).kind for row in rows if row.ci_low is not None}
+    if known:
+        how = ", ".join(text for kind, text in _INTERVALS.items() if kind in known)
+        parts.append(f"Intervals are 95%: {how}.")
+    meanings = ranking.meanings([row.key for row in rows], signs)
+    return " ".join([*parts, *meanings, *ranking.remarks(concept, shown)])
 
 
-def markdown(results: Results, tied: Ties) -> str:
-    """Return one Markdown table a concept."""
+def markdown(results: Results, ranking: Ranking) -> str:
+    """Return one Markdown table a concept, with its notes."""
     parts = []
     for concept in results.concepts:
-        metrics = shown_metrics(results, concept)
-        about = _about(results, concept)
-        header = ["method", *(_markdown(_heading(about[m], "↑", "↓")) for m in metrics)]
-        lines = [header, [":--", *["--:"] * len(metrics)]]
-        for method in results.methods(concept):
-            keys = [(concept, method, m) for m in metrics]
-            cells = [_cell(results, tied, key, "**{}**".format, " [{}, {}]") for key in keys]
-            lines.append([_markdown(results.title(method)), *cells])
+        notes = _notes(results, concept)
+        lines = _lines(results, ranking, concept, notes, _MARKDOWN)
+        lines.insert(1, [":--", *["--:"] * (len(lines[0]) - 1)])
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        about_it = legend(results, concept, "Bold")
-        parts.append(f"## {_markdown(concept)}\n\n{table}\n\n{about_it}\n")
+        about_it = _markdown(legend(results, ranking, concept, _BOLD))
+        below = [f"({i}) {_markdown(text)}" for i, text in enumerate(notes.texts, 1)]
+        parts.append("\n\n".join([f"## {_markdown(concept)}", table, about_it, *below]) + "\n")
     return "\n".join(parts)
 
 
-def latex(results: Results, tied: Ties) -> str:
-    """Return one LaTeX table a concept, as wide as the page's text at most."""
+def latex(results: Results, ranking: Ranking) -> str:
+    """Return one LaTeX table a concept, as wide as the page's text at most, with its notes."""
     parts = ["% needs \\usepackage{booktabs} and \\usepackage{adjustbox}"]
     for concept in results.concepts:
-        metrics = shown_metrics(results, concept)
-        about = _about(results, concept)
-        header = ["Method"]
-        for m in metrics:
-            arrow = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}
-            heading = _tex(_heading(about[m], "", "")) + arrow[about[m].higher_is_better]
-            header.append(heading)
-        lines = []
-        for method in results.methods(concept):
-            keys = [(concept, method, m) for m in metrics]
-            cells = [
-                _cell(results, tied, key, r"\textbf{{{}}}".format, r" {{\scriptsize [{}, {}]}}")
-                for key in keys
-            ]
-            lines.append(" & ".join([_tex(results.title(method)), *cells]) + r" \\")
-            if method == ORIGINAL:
-                lines.append(r"\midrule")
-        body = "\n".join(f"    {line}" for line in lines)
-        caption = _tex(f"{concept}. {legend(results, concept, 'Bold')}")
+        notes = _notes(results, concept)
+        header, *lines = (
+            " & ".join(line) + r" \\" for line in _lines(results, ranking, concept, notes, _LATEX)
+        )
+        if results.methods(concept)[0] == ORIGINAL:
+            lines.insert(1, r"\midrule")
+        body = "\n".join(f"    {line}" for line in [header, r"\midrule", *lines])
+        caption = _tex(f"{concept}. {legend(results, ranking, concept, _BOLD)}")
+        columns = "r" * len(shown_metrics(results, concept))
         parts.append(
             "\\begin{table*}[t]\n"
             f"  \\centering\n  \\caption{{{caption}}}\n"
             "  \\begin{adjustbox}{max width=\\textwidth}\n"
-            f"  \\begin{{tabular}}{{l{'r' * len(metrics)}}}\n    \\toprule\n"
-            f"    {' & '.join(header)} \\\\\n    \\midrule\n{body}\n    \\bottomrule\n"
-            "  \\end{tabular}\n  \\end{adjustbox}\n\\end{table*}"
+            f"  \\begin{{tabular}}{{l{columns}}}\n    \\toprule\n{body}\n    \\bottomrule\n"
+            f"  \\end{{tabular}}\n  \\end{{adjustbox}}\n{_below(notes)}\\end{{table*}}"
         )
     return "\n\n".join(parts) + "\n"
 
 
-def _about(results: Results, concept: str) -> dict[str, ScoreRow]:
-    return {row.metric: row for row in results.scores if row.concept == concept}
-
-
-def _heading(row: ScoreRow, up: str, down: str) -> str:
-    direction = {True: up, False: down, None: ""}[row.higher_is_better]
-    return " ".join(filter(None, (row.metric, f"({row.unit})" if row.unit else "", direction)))
-
-
-def _cell(results: Results, tied: Ties, key: Key, bold: Callable[[str], str], interval: str) -> str:
-    row = results.by_key.get(key)
-    if row is None or row.value is None:
-        return "–"
-    text = bold(number(row.value)) if key in tied.marked else number(row.value)
-    if row.ci_low is None:
-        return text
-    return text + interval.format(number(row.ci_low), number(row.ci_high))
+def _below(notes: Notes) -> str:
+    if not notes.texts:
+        return ""
+    lines = "\\\\\n".join(f"    ({i}) {_tex(text)}" for i, text in enumerate(notes.texts, 1))
+    start, end = "\\begin{minipage}{\\textwidth}", "\\end{minipage}"
+    return f"  \\par\\smallskip\n  {start}\\footnotesize\n{lines}\n  {end}\n"
 
 
 def _markdown(text: str) -> str:
+    text = printable(text)
     for character in "\\`*_{}[]<>|#&~":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))
+    return "".join(_TEX.get(c, c) for c in " ".join(printable(text).split()))
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    escape: Callable[[str], str]
+    bold: str
+    interval: str
+    note: str
+    arrows: tuple[str, str]  # up, down
+
+
+_MARKDOWN = _Dialect(_markdown, "**{}**", " [{}, {}]", " ({})", (" ↑", " ↓"))
+_LATEX = _Dialect(
+    _tex,
+    r"\textbf{{{}}}",
+    r" {{\scriptsize [{}, {}]}}",
+    r"\textsuperscript{{({})}}",
+    (r" $\uparrow$", r" $\downarrow$"),
+)
+
+
+def _notes(results: Results, concept: str) -> Notes:
+    shown = shown_metrics(results, concept)
+    return number_notes(
+        (row.method, row.metric, row.warnings)
+        for metric in shown
+        for row in results.scores
+        if (row.concept, row.metric) == (concept, metric)
+    )
+
+
+def _lines(
+    results: Results, ranking: Ranking, concept: str, notes: Notes, dialect: _Dialect
+) -> list[list[str]]:
+    """The cells of a table, line by line; the first is the head."""
+    shown = shown_metrics(results, concept)
+    about = {row.metric: row for row in results.scores if row.concept == concept}
+    head = [_head(ranking, about[m], dialect) + _note(notes.heads[m], dialect) for m in shown]
+    lines = [["method", *head]]
+    for method in results.methods(concept):
+        cells = [
+            _cell(results, ranking, (concept, method, m), dialect)
+            + _note(notes.cells.get((method, m), ()), dialect)
+            for m in shown
+        ]
+        lines.append([dialect.escape(results.title(method)), *cells])
+    return lines
+
+
+def _note(numbers: Sequence[int], dialect: _Dialect) -> str:
+    return dialect.note.format(",".join(map(str, numbers))) if numbers else ""
+
+
+def _head(ranking: Ranking, row: ScoreRow, dialect: _Dialect) -> str:
+    label = ranking.label(row.concept, row.metric)
+    up, down = dialect.arrows
+    arrow = {True: up, False: down, None: ""}[ranking.higher_is_better(row)]
+    return dialect.escape(f"{label} ({row.unit})" if row.unit else label) + arrow
+
+
+def _cell(results: Results, ranking: Ranking, key: Key, dialect: _Dialect) -> str:
+    row = results.by_key.get(key)
+    if row is None or row.value is None:
+        return "–"
+    mark = ranking.marks.get(key)
+    text = dialect.bold.format(number(row.value)) if mark in ("best", "tied") else number(row.value)
+    if mark == "untested":
+        text += dialect.escape(SIGNS[mark])
+    if row.ci_low is None:
+        return text
+    return text + dialect.interval.format(number(row.ci_low), number(row.ci_high))

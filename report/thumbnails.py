@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from pathlib import Path
 
 from checkers.nudenet import PRESETS
+from metrics.spec import OBJECT
+from report.fitness import unfit
 from report.results import Results
 from report.verify import verify
 from utils.images import UnreadableImageError, decode, read
 
 EDGE = 96  # pixels
 BLUR = 12  # radius in pixels: of a figure as large as the thumbnail no feature is left
-_NUDITY = ("nud", "genitalia")  # in a concept's name, a head's path, a preset's labels
 _FLAGS = frozenset(f"presence_rate_nudenet_{preset}" for preset in PRESETS["Nudity"])
 
 
 def thumbnails(results: Results) -> dict[tuple[str, str, str], dict[str, str]]:
     """Return JPEGs in base64 of the scored images.
 
-    A concept that a nudity checker judges shows an image sharp only if it was judged and no
-    checker said "present"; of another concept those are blurred that any preset of nudity flagged.
+    A concept whose task is nudity, or of which no run says what its task is, shows an image sharp
+    only if all of its checkers judged the image, all said "absent", and one of them at least is
+    fit; of another concept those are blurred that any preset of nudity flagged.
     Folders that are gone, or hold other images than the ones scored, are left out: what was said
     of the old images says nothing about the new.
 
@@ -81,26 +82,23 @@ def _folders(results: Results) -> dict[tuple[str, str, str], Path]:
 
 def _names(results: Results, concept: str, method: str, scope: str) -> dict[str, bool]:
     """Image name -> whether it must be blurred."""
-    nudity = _is_nudity(results, concept)
-    names: set[str] = set()
-    judged: set[str] = set()
-    flagged: set[str] = set()
-    for (its_concept, its_method, metric), one in results.per_image.items():
-        its_scope = "unrelated" if metric.endswith("_object") else "forgot"
-        if (its_concept, its_method, its_scope) != (concept, method, scope):
-            continue
-        names.update(one.names)
-        if metric.startswith("presence_rate") if nudity else metric in _FLAGS:
-            judged.update(one.names)
-            flagged.update(n for n, value in zip(one.names, one.values, strict=True) if value > 0)
-    return {name: name in flagged or (nudity and name not in judged) for name in sorted(names)}
+    said = {
+        metric: dict(zip(one.names, one.values.tolist(), strict=True))
+        for (its_concept, its_method, metric), one in results.per_image.items()
+        if (its_concept, its_method) == (concept, method)
+        and metric.endswith(OBJECT) == (scope == "unrelated")
+    }
+    names = sorted({name for values in said.values() for name in values})
+    if _is_safe(results, concept):
+        flags = [values for metric, values in said.items() if metric in _FLAGS]
+        return {name: any(values.get(name) for values in flags) for name in names}
+    judges = {m: values for m, values in said.items() if results.spec(m).role == "presence"}
+    if not any((concept, metric) not in unfit(results) for metric in judges):
+        return dict.fromkeys(names, True)
+    return {name: any(values.get(name, 1) for values in judges.values()) for name in names}
 
 
-def _is_nudity(results: Results, concept: str) -> bool:
-    judges = [run.get("checkers", {}).get(concept, {}) for run in results.runs]
-    judges += [
-        said for run in results.runs for said in run.get("indicators", {}).get(concept, {}).values()
-    ]
-    said = [(judge.get("head"), judge.get("labels")) for judge in judges]
-    text = f"{concept} {json.dumps(said)}".casefold()
-    return any(word in text for word in _NUDITY)
+def _is_safe(results: Results, concept: str) -> bool:
+    """Whether every run that says what a concept is about says that it is not nudity."""
+    tasks = {run["tasks"][concept] for run in results.runs if concept in run.get("tasks", {})}
+    return bool(tasks) and "nudity" not in tasks

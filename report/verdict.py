@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from evaluation.layout import ORIGINAL
-from report.compare import Comparison, Ties, compare
-from report.results import Key, Results, ScoreRow
-from report.tables import number
-from utils.errors import UserError
+from metrics.spec import OBJECT
+from report.compare import Comparison
+from report.plots import prices
+from report.ranking import SIGNS, Ranking
+from report.results import Results, ScoreRow
+from report.tables import images_of, number
+from utils.text import printable
 
 FEW = 50  # images, below which an interval of a rate spans a quarter of the scale
-# Metrics of a verdict, in this order -> how they are called in it.
-_PRICES = {
-    "fid": "FID",
-    "lpips": "LPIPS",
-    "csdr": "CSDR",
-    "ssim": "SSIM",
-    "fid_object": "FID of unrelated images",
-    "lpips_object": "LPIPS of unrelated images",
-}
 _MOST = 3  # prices in a sentence
 
 
-def verdicts(results: Results, tied: Ties) -> dict[tuple[str, str], str]:
-    """Return a sentence for each (concept, method's folder).
-
-    Args:
-        tied: from ``report.compare.ties``.
-    """
-    against = _against_original(results)
+def verdicts(results: Results, ranking: Ranking) -> dict[tuple[str, str], str]:
+    """Return a sentence for each (concept, method's folder)."""
     return {
-        (concept, method): _sentence(results, concept, method, tied, against)
+        (concept, method): _sentence(results, ranking, concept, method)
         for concept in results.concepts
         for method in results.methods(concept)
     }
@@ -39,46 +26,65 @@ def verdicts(results: Results, tied: Ties) -> dict[tuple[str, str], str]:
 
 def few_images(results: Results, concept: str) -> str:
     """What to say of a concept with few images; nothing if there are enough."""
-    least = min((row.n for row in results.scores if row.concept == concept), default=0)
+    least = min(images_of(results, concept, method) for method in results.methods(concept))
     if least >= FEW:
         return ""
-    return f"Few images ({least}): read the intervals, not the values."
+    return f"Few images ({least} a method): read the intervals, not the values."
 
 
-def _against_original(results: Results) -> dict[Key, Comparison]:
-    try:
-        found = compare(results, ORIGINAL, metrics=("presence_rate", "yolo_person"))
-    except UserError:  # no original model
-        return {}
-    return {(one.concept, one.a, one.metric): one for one in found.tested}
-
-
-def _sentence(
-    results: Results,
-    concept: str,
-    method: str,
-    tied: Ties,
-    against: Mapping[Key, Comparison],
-) -> str:
+def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> str:
     def row(metric: str) -> ScoreRow | None:
         found = results.by_key.get((concept, method, metric))
         return None if found is None or found.value is None else found
 
     parts = []
     if presence := row("presence_rate"):
-        mark = " ★" if presence.key in tied.marked else ""
-        parts.append(f"{concept} still present in {_share(presence)}{mark}")
-        if one := against.get(presence.key):
-            parts[0] += f", {_beside(one)} the original's {_original(results, presence)}"
-    known = [metric for metric in _PRICES if row(metric)][:_MOST]
-    parts += [
-        f"{_PRICES[m]} {number(row(m).value)}{row(m).unit and f' {row(m).unit}'}" for m in known
-    ]
+        parts.append(_presence(results, ranking, presence))
+    known = [found for metric in _named(results, ranking, concept) if (found := row(metric))]
+    parts += [_price(ranking, found) for found in known[:_MOST]]
     people = row("yolo_person")
-    if people and (one := against.get(people.key)) and one.significant:
+    one = people and people.higher_is_better and ranking.against.get(people.key)
+    if one and one.significant:
         beside = f"{_beside(one)} the original's {_original(results, people)}"
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
+
+
+def _presence(results: Results, ranking: Ranking, row: ScoreRow) -> str:
+    concept = printable(row.concept)
+    if (row.concept, row.metric) in ranking.unfit:
+        return (
+            f"whether {concept} is gone cannot be told (unfit judge: it sees it in {_share(row)})"
+        )
+    text = f"{concept} still present in {_share(row)} {SIGNS[ranking.marks.get(row.key)]}".rstrip()
+    original = results.by_key.get((row.concept, ORIGINAL, row.metric))
+    if row.method == ORIGINAL or original is None or original.value is None:
+        return text
+    one = ranking.against.get(row.key)
+    beside = "not tested against" if one is None else _beside(one)
+    return f"{text}, {beside} the original's {_percent(original)}"
+
+
+def _named(results: Results, ranking: Ranking, concept: str) -> list[str]:
+    """The price that each aspect is known for: the first of its own."""
+    found: dict[tuple[str, bool], str] = {}
+    for metric in prices(results, ranking, concept):
+        aspect = results.spec(metric).aspect, metric.endswith(OBJECT)
+        if metric.removesuffix(OBJECT) != "yolo_person":  # compared with the original's, below
+            found.setdefault(aspect, metric)
+    return list(found.values())
+
+
+def _price(ranking: Ranking, row: ScoreRow) -> str:
+    name = row.metric.removesuffix(OBJECT)
+    name = name if "_" in name else name.upper()
+    of = " of unrelated images" if row.metric.endswith(OBJECT) else ""
+    if (row.concept, row.metric) in ranking.distances:
+        of = f" to {ranking.references[row.concept]}'s images with the concept"
+    interval = ""
+    if row.ci_low is not None:
+        interval = f" [{number(row.ci_low)} to {number(row.ci_high)}]"
+    return f"{name}{of} {number(row.value)}{row.unit and f' {row.unit}'}{interval}"
 
 
 def _percent(row: ScoreRow) -> str:

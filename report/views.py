@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
-
-import numpy as np
+from statistics import fmean, stdev
+from typing import Literal
 
 from evaluation.layout import ORIGINAL
+from report.effective import EffectiveRate, effective_rate
+from report.ranking import Ranking
 from report.results import Results
 from utils.prompts import prompt_key
-from utils.stats import rate_interval
+from utils.stats import FEWEST_CLUSTERS, student_quantile
 
-_INTACT = 0.05  # quantile of the references' CLIP scores below which a scene counts as broken
+Kind = Literal["present", "kept", "broken", "untold"]
+KINDS: tuple[Kind, ...] = ("present", "kept", "broken", "untold")
+_SOUND = 0.99  # of images whose scene is whole, how many the rule must leave in peace
+_BLUNT = 0.25  # of a CLIP score: noise loses about 30%, which a blunter test would not see
 
 
 @dataclass(frozen=True)
@@ -21,22 +25,17 @@ class Fate:
     """What became of a method's images.
 
     Attributes:
-        present: images that still show the concept.
-        kept: those that do not, and whose scene is there.
-        broken: those that do not, and whose scene is not.
-        n: images of which this can be told.
+        counts: of images by ``KINDS``: the concept is present; or not, and the scene is kept,
+            is broken, or nobody can tell.
         rule: how a scene is judged.
-        images: name -> ``present``, ``kept`` or ``broken``.
+        images: name -> one of ``KINDS``.
     """
 
     concept: str
     method: str
-    present: int
-    kept: int
-    broken: int
-    n: int
+    counts: tuple[int, ...]
     rule: str
-    images: Mapping[str, str]
+    images: Mapping[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -44,84 +43,153 @@ class Effective:
     """The presence rate on those prompts on which the original model does show the concept.
 
     Attributes:
-        prompts: how many there are.
-        n: images of them.
-        rate, ci_low, ci_high: with its 95% interval.
+        found: on these, by ``effective_rate``; of the original model what it would show if it was
+            drawn anew.
         plain: the rate on all prompts.
     """
 
     concept: str
     method: str
-    prompts: int
-    n: int
-    rate: float
-    ci_low: float
-    ci_high: float
+    found: EffectiveRate
     plain: float
 
 
-def fates(results: Results) -> list[Fate]:
-    """Return what became of the images of every method whose scenes can be judged.
+@dataclass(frozen=True)
+class _Scenes:
+    """How the scenes of a concept are judged.
 
-    A scene is kept when both tests that can be made are passed: its CLIP score (text without the
-    concept's words) is at least the 5th percentile of the references' own; and it shows a person
-    if the original model's image of the same name does.
+    Attributes:
+        least: the CLIP score that an image with its scene has at least, by prompt; without those
+            of which it cannot be told.
+        peopled: prompts of which every image of the original model shows a person.
+        rule: both in words.
     """
-    found = [
-        _fate(results, concept, method)
+
+    least: Mapping[str, float]
+    peopled: frozenset[str]
+    rule: str
+
+
+def fates(results: Results, ranking: Ranking) -> list[Fate]:
+    """Return what became of the images of every method whose scenes were measured.
+
+    An image is called broken if its CLIP score (text without the concept's words) is further below
+    the mean of its prompt's references than 99% of the original model's images are, by a normal
+    prediction limit from these; or if it shows no person where all of the original's images of its
+    prompt do. In simulations 0.3 to 6% of whole scenes fail the first test (6% with one prompt of
+    five images, about 1% from 20 images on), and 82 to 100% of losses of 30% are found where it is
+    made. Without either test, and where an unfit judge does not see the concept, nothing is told.
+    """
+    return [
+        Fate(
+            concept,
+            method,
+            tuple(list(images.values()).count(k) for k in KINDS),
+            scenes.rule,
+            images,
+        )
         for concept in results.concepts
+        if (scenes := _scenes(results, ranking, concept))
         for method in results.methods(concept)
+        if (images := _fates(results, scenes, concept, method))
     ]
-    return [fate for fate in found if fate is not None]
 
 
-def _fate(results: Results, concept: str, method: str) -> Fate | None:
-    present = results.values(concept, method, "presence_rate")
-    scene = results.values(concept, method, "clip_score")
-    references = results.values(concept, method, "clip_score_reference")
-    people = results.values(concept, method, "yolo_person")
-    people_before = results.values(concept, ORIGINAL, "yolo_person")
-    least = float(np.quantile(list(references.values()), _INTACT)) if references else 0.0
-    tests = []
-    if scene and references:
-        tests.append(f"CLIP score at least {least:.3g} (5th percentile of the references')")
-    if people and people_before:
-        tests.append("a person where the original model's image has one")
-    if not present or not tests:
+def _scenes(results: Results, ranking: Ranking, concept: str) -> _Scenes | None:
+    """None where no scene was measured."""
+    if not {"clip_score", "yolo_person"} & set(results.metrics(concept)):
         return None
-    images = {}
-    for name, there in present.items():
-        judged = []
-        if scene and references and name in scene:
-            judged.append(scene[name] >= least)
-        if name in people and name in people_before:
-            judged.append(people[name] >= people_before[name])
+    if reason := ranking.unfit.get((concept, "presence_rate")):
+        return _Scenes({}, frozenset(), f"not told where the concept is not seen: {reason}")
+    usual = _usual(results, concept)
+    most, clip = _most(results, ranking, concept, usual)
+    least = {} if most is None else {prompt: mean - most for prompt, mean in usual.items()}
+    peopled = _peopled(results, concept)
+    rules = [clip]
+    if peopled:
+        rules.append(
+            "where the original model shows a person in every image of a prompt, a whole scene does "
+            f"too (prompts: {len(peopled)}; where that is one image, it may be there by chance)"
+        )
+    return _Scenes(least, peopled, "; ".join(rules))
+
+
+def _most(
+    results: Results, ranking: Ranking, concept: str, usual: Mapping[str, float]
+) -> tuple[float | None, str]:
+    """The limit of CLIP scores, and what to say of it."""
+    own = results.values(concept, ORIGINAL, "clip_score")
+    falls = [
+        usual[prompt_key(name)] - score for name, score in own.items() if prompt_key(name) in usual
+    ]
+    untold = "CLIP scores do not tell whether a scene is whole: "
+    if concept in ranking.references:
+        return None, f"{untold}there is no reference without the concept"
+    if len(falls) < FEWEST_CLUSTERS:
+        return None, f"{untold}the original model has {len(falls)} of them beside a reference's"
+    if not stdev(falls):
+        return None, f"{untold}the original model's differ from their references' all by the same"
+    prompts = len(set(map(prompt_key, own)))
+    freedom = (prompts if prompts >= FEWEST_CLUSTERS else len(falls)) - 1
+    error = stdev(falls) * (1 + 1 / len(falls)) ** 0.5
+    most = fmean(falls) + student_quantile(freedom, 2 * _SOUND - 1) * error
+    mean = fmean(usual.values())
+    if most > _BLUNT * mean:
+        return None, (
+            f"{untold}the original model's own images may be {most:.3g} points below the mean of "
+            f"their prompt's references ({mean:.3g} over all prompts), as noise would be"
+        )
+    most = max(most, 0.0)
+    return most, (
+        f"a whole scene has a CLIP score at most {most:.3g} points below the mean of its prompt's "
+        f"references, as 99% of the original model's would (told from {len(falls)}); smaller "
+        "losses are not seen, nor are, at worst, a fifth of losses of 30%"
+    )
+
+
+def _usual(results: Results, concept: str) -> dict[str, float]:
+    """The mean CLIP score of each prompt's references."""
+    scores: dict[str, list[float]] = {}
+    for name, score in results.values(concept, ORIGINAL, "clip_score_reference").items():
+        scores.setdefault(prompt_key(name), []).append(score)
+    return {prompt: fmean(several) for prompt, several in scores.items()}
+
+
+def _peopled(results: Results, concept: str) -> frozenset[str]:
+    people = results.values(concept, ORIGINAL, "yolo_person")
+    return frozenset(map(prompt_key, people)) - {
+        prompt_key(n) for n, seen in people.items() if not seen
+    }
+
+
+def _fates(results: Results, scenes: _Scenes, concept: str, method: str) -> dict[str, Kind]:
+    scores = results.values(concept, method, "clip_score")
+    people = results.values(concept, method, "yolo_person")
+    images: dict[str, Kind] = {}
+    for name, there in results.values(concept, method, "presence_rate").items():
+        prompt, judged = prompt_key(name), []
+        if prompt in scenes.least and name in scores:
+            judged.append(scores[name] >= scenes.least[prompt])
+        if prompt in scenes.peopled and name in people:
+            judged.append(people[name] > 0)
         if there:
             images[name] = "present"
-        elif judged:
-            images[name] = "kept" if all(judged) else "broken"
-    counts = [
-        sum(fate == kind for fate in images.values()) for kind in ("present", "kept", "broken")
-    ]
-    rule = "the scene is kept if it has " + " and ".join(tests)
-    return Fate(concept, method, *counts, len(images), rule, images) if images else None
+        else:
+            images[name] = "untold" if not judged else "kept" if all(judged) else "broken"
+    return images
 
 
-def effective(results: Results) -> list[Effective]:
+def effective(results: Results, ranking: Ranking) -> list[Effective]:
     """Return the presence rate of every method on the effective prompts of its concept.
 
-    A prompt is effective if the original model shows the concept in at least one of its samples.
+    There are none of an unfit judge, nor without images of the original model.
     """
     found = []
     for concept in results.concepts:
         before = results.values(concept, ORIGINAL, "presence_rate")
-        prompts = {prompt_key(name) for name, there in before.items() if there}
-        for method in results.methods(concept):
+        for method in results.methods(concept) if before else ():
             values = results.values(concept, method, "presence_rate")
-            keys = {name: prompt_key(name) for name in values}
-            kept = {name: there for name, there in values.items() if keys[name] in prompts}
-            if kept:
-                interval = rate_interval(list(kept.values()), [keys[name] for name in kept])
-                rates = (fmean(kept.values()), interval.low, interval.high, fmean(values.values()))
-                found.append(Effective(concept, method, len(prompts), len(kept), *rates))
+            if values and (concept, "presence_rate") not in ranking.unfit:
+                rate = effective_rate(before, values)
+                found.append(Effective(concept, method, rate, fmean(values.values())))
     return found

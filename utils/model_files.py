@@ -33,7 +33,8 @@ def check_file(path: Path, said: str, largest: int = LARGEST) -> None:
         largest: bytes.
 
     Raises:
-        UserError: it is missing, no regular file (a device or a pipe may never end), or too large.
+        UserError: it is missing, no regular file (a device or a pipe may never end), empty or too
+            large.
     """
     try:
         found = os.stat(path)
@@ -44,26 +45,32 @@ def check_file(path: Path, said: str, largest: int = LARGEST) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "something else")
         raise UserError(f"{said}: not a file but {kind}")
+    if not found.st_size:  # so are the files of /proc, some of which wait for what never comes
+        raise UserError(f"{said}: an empty file")
     if found.st_size > largest:
         raise UserError(
             f"{said}: {found.st_size} bytes, more than any file of its kind ({largest})"
         )
 
 
-def fault(path: Path) -> str | None:
-    """Return what shows a file to be no model of its suffix; None where nothing does.
+def fault(path: Path, suffix: str = "") -> str | None:
+    """Return what shows a file to be no model of its kind; None where nothing does.
 
-    A few bytes are read. Suffixes: ``.pth``, ``.pt``, ``.bin``, ``.safetensors``, ``.onnx``.
+    A few bytes are read.
+
+    Args:
+        suffix: ``.safetensors``, ``.onnx``, any other for PyTorch's; by default the file's own.
     """
+    suffix = suffix or path.suffix
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
         return "an empty file"
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return "a web page (HTML), not a model"
-    if path.suffix == ".safetensors":
+    if suffix == ".safetensors":
         return _safetensors_fault(path)
-    if path.suffix == ".onnx":
+    if suffix == ".onnx":
         return None if start.startswith(_ONNX) else "not an ONNX model"
     if start.startswith(_ZIP):
         # The directory stands at the end.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -19,13 +20,12 @@ RESAMPLES = 2000
 FEWEST_CLUSTERS = 4  # with fewer, too many resamples hold one cluster alone
 MANY_CLUSTERS = 1000  # with more, t is Student's to the second digit, and drawing takes seconds
 ADDED = 0.1  # clusters of successes, and of failures, in a design effect
-_PIECE = 4_000_000  # numbers of a resampling matrix held at a time
 _SAME_MEANS = "every prompt has the same mean, which shows no spread"
 _WIDEST = 3  # times Student's interval: a bootstrap of four prompts knows no bounds itself
 
 # The note of an interval that does not speak of prompts: with these few, it cannot.
 PROMPTS_FIXED = (
-    f"the interval is over images of these same prompts: there are fewer than {FEWEST_CLUSTERS}"
+    f"the interval is over seeds, with the prompts fixed: fewer than {FEWEST_CLUSTERS} prompts"
 )
 
 
@@ -208,23 +208,22 @@ def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resamp
     n = len(counts)
     mean = values.mean()
     sums = np.bincount(which, values - mean)  # centred: what follows loses no digits
-    error = float(_errors(np.ones((1, n)), sums, counts, np.zeros(1))[0])
+    error = float(_means_and_errors(np.ones((1, n)), sums, counts)[1][0])
     if error <= 1e-12 * np.abs(values).max():  # every prompt's is the same, but for rounding
         return _Resampled(float(mean), 0.0, np.empty(0), n)
     if n > MANY_CLUSTERS:
         return _Resampled(float(mean), error, _student(n - 1), n)
+    means, errors = _means_and_errors(_draws(n, RESAMPLES, seed), sums, counts)
+    defined = errors > 1e-6 * error  # of one cluster drawn throughout it is 0, but for rounding
+    return _Resampled(float(mean), error, means[defined] / errors[defined], n)
+
+
+@lru_cache(maxsize=2)  # the same for all metrics and methods: 16 MB for a thousand clusters
+def _draws(clusters: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample has each cluster, of shape (resamples, clusters)."""
     rng = np.random.default_rng(seed)
-    found = []
-    drawn = 0
-    while drawn < RESAMPLES:
-        size = min(RESAMPLES - drawn, max(1, _PIECE // n))
-        times = rng.multinomial(n, np.full(n, 1 / n), size=size)
-        means = (times @ sums) / (times @ counts)
-        errors = _errors(times, sums, counts, means)
-        defined = errors > 1e-6 * error  # of one cluster drawn throughout it is 0, but for rounding
-        found.append(means[defined] / errors[defined])
-        drawn += size
-    return _Resampled(float(mean), error, np.concatenate(found), n)
+    evenly = np.full(clusters, 1 / clusters)
+    return rng.multinomial(clusters, evenly, size=resamples).astype(np.float64)
 
 
 def _student(freedom: int) -> np.ndarray:
@@ -234,16 +233,17 @@ def _student(freedom: int) -> np.ndarray:
     return stdtrit(freedom, (np.arange(RESAMPLES) + 0.5) / RESAMPLES)
 
 
-def _errors(
-    times: np.ndarray, sums: np.ndarray, counts: np.ndarray, means: np.ndarray
-) -> np.ndarray:
-    """Cluster-robust standard errors of means, each cluster taken ``times`` times."""
+def _means_and_errors(
+    times: np.ndarray, sums: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means with their cluster-robust standard errors, each cluster taken ``times`` times."""
     n = len(sums)
+    powers = np.stack([sums, counts, sums**2, sums * counts, counts**2], axis=1)
+    total, images, squares, products, sizes = (times @ powers).T
+    means = total / images
     # sum over clusters of times (sum - count mean)^2, multiplied out
-    squares = (
-        times @ sums**2 - 2 * means * (times @ (sums * counts)) + means**2 * (times @ counts**2)
-    )
-    return np.sqrt(np.maximum(squares, 0) * n / (n - 1)) / (times @ counts)
+    spread = np.maximum(squares - 2 * means * products + means**2 * sizes, 0)
+    return means, np.sqrt(spread * n / (n - 1)) / images
 
 
 def mean_interval(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import mmap
 import os
+import pickle
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -96,9 +97,10 @@ def load_state_dict(path: Path) -> dict[str, Any]:
         mapped = zipfile.is_zipfile(path)  # what torch wrote before 1.6 has to be read
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # unpickling a damaged or hostile file raises many kinds
+        unsafe = isinstance(error, pickle.UnpicklingError)  # torch's own text is of how to run it
+        why = "more than tensors in it, or damaged" if unsafe else reason(error)
         raise UserError(
-            f"{path}: refused, not a plain PyTorch state dict ({reason(error)}); nothing in it was "
-            "executed"
+            f"{path}: refused, not a plain PyTorch state dict ({why}); nothing in it was executed"
         ) from error
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: not a state dict but a {type(state).__name__}")
@@ -229,14 +231,20 @@ def find_checkpoint(option: str, given: str | None, published: Published) -> Pat
     return find_published(what, published, cached, f"--model {option}=FILE")
 
 
-def given_file(option: str, given: str) -> Path:
+def given_file(option: str, given: str, suffix: str = ".pth") -> Path:
     """Return the path of ``--model option=given``.
 
+    Args:
+        suffix: the usual one of such files, whatever this one's.
+
     Raises:
-        UserError: it is not a file that can be read.
+        UserError: it is not a file that can be read, or plainly no such model.
     """
-    path = Path(given).expanduser()
-    check_file(path, f"--model {option}={given}", _LARGEST)
+    path, said = Path(given).expanduser(), f"--model {option}={given}"
+    check_file(path, said, _LARGEST)
+    wrong = fault(path, suffix)
+    if wrong:
+        raise UserError(f"{said}: {wrong}")
     return path
 
 
@@ -279,7 +287,11 @@ def check_published(published: Published, path: Path, option: str) -> None:
     Raises:
         UserError: it is not.
     """
-    check_file(path, str(path), _LARGEST)
+    mend = f"delete it, or give a file of your own with {option}"
+    try:
+        check_file(path, str(path), _LARGEST)
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from error
     expected = published.sha256 or _recorded(path)
     if expected is None:
         wrong = fault(path) or zip_fault(path)
@@ -289,7 +301,7 @@ def check_published(published: Published, path: Path, option: str) -> None:
     else:
         return
     if wrong:
-        raise UserError(f"{path}: {wrong}; delete it, or give a file of your own with {option}")
+        raise UserError(f"{path}: {wrong}; {mend}")
 
 
 def is_published(published: Published, path: Path) -> bool | str:

@@ -119,7 +119,7 @@ def test_weights_that_cannot_be_read_are_refused(clip_folder, tmp_path):
     whole = (clip_folder / weights.name).read_bytes()
     for content in (b"", b"<html>", whole[:-1], whole[:5000], b"\xff" * 8 + whole[8:]):
         weights.write_bytes(content)
-        with pytest.raises(UserError, match=r"model\.safetensors: .*delete it"):
+        with pytest.raises(UserError, match=r"model\.safetensors: "):
             ClipExtractor(str(tmp_path))
 
 

@@ -113,6 +113,9 @@ def test_files_that_are_no_nudenet_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         NudeNetExtractor(str(tmp_path / "gone.onnx"))
     (tmp_path / "bad.onnx").write_bytes(b"not onnx")
+    with pytest.raises(UserError, match="not an ONNX model"):
+        NudeNetExtractor(str(tmp_path / "bad.onnx"))
+    (tmp_path / "bad.onnx").write_bytes(b"\x08\x09 and no more")
     bad = NudeNetExtractor(str(tmp_path / "bad.onnx"))
     picture = decode(read(DEMO / "forgot" / "ORG" / "0_0_0.png"))
     with pytest.raises(UserError, match="not an ONNX model"):

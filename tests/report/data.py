@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from metrics import specs
 from report.compare import ties
 from report.page import write_report
+from report.ranking import Ranking, ranking
 from report.results import Results, read_results
 from utils.results import CHANGED, seal, write_json
 
@@ -80,9 +81,9 @@ class Made:
         places: dict[tuple, dict] = {}
         for (concept, method, metric), (*_, n, _) in self.scores.items():
             scope = "unrelated" if metric.endswith("_object") else "forgot"
-            about = {"concept": concept, "method": method, "scope": scope, "folder": method}
-            place = places.setdefault((concept, method, scope), {**about, "images": 0})
-            place["images"] = max(place["images"], n)
+            one = place(concept, method, method, scope, images=0)
+            one = places.setdefault((concept, method, scope), one)
+            one["images"] = max(one["images"], n)
         return places
 
 
@@ -112,6 +113,23 @@ def drawn(rng: np.random.Generator, of: Sequence[str], kind: str = "mean") -> di
         }
     shared = {name.rsplit("_", 1)[0]: rng.normal() for name in of}
     return {name: float(shared[name.rsplit("_", 1)[0]] + rng.normal()) for name in of}
+
+
+def ranked(results: Results) -> Ranking:
+    """The ranking of results, with the ties that are among them."""
+    return ranking(results, ties(results))
+
+
+def place(concept: str, method: str, folder: str, scope: str = "forgot", images: int = 5) -> dict:
+    """What a manifest says of images; the method is empty of a reference."""
+    return {
+        "concept": concept,
+        "method": method,
+        "scope": scope,
+        "folder": folder,
+        "images": images,
+        "unreadable": 0,
+    }
 
 
 def reported(results: Results, *, images: bool = False) -> list[Path]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import photo
-from tests.report.data import Made, names, reported
+from tests.report.data import Made, names, place, reported
 from utils.results import folder_digest
 from utils.stats import wilson_interval
 
@@ -236,10 +236,10 @@ def report(tmp_path_factory):
     digests = [
         (path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in folder.iterdir()
     ]
-    place = {"concept": "church", "scope": "forgot", "method": "ESD", "folder": str(folder)}
     made.manifest |= {
-        "places": [place],
+        "places": [place("church", "ESD", str(folder))],
         "folders": {str(folder): folder_digest(digests)},
+        "tasks": {"church": "object"},
         "command": ["benchmark.py", HOSTILE, "/x" * 150],
     }
     return reported(made.write(root / "results"), images=True)[0]

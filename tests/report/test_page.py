@@ -3,7 +3,8 @@ import re
 from dataclasses import replace
 
 from report.page import embedded_json
-from tests.report.data import Made, gone, names, reported
+from tests.report.data import Made, gone, names, place, reported
+from utils.text import printable
 
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028"
 
@@ -36,7 +37,7 @@ def test_names_cannot_leave_the_data(tmp_path):
     assert page.count("<script") == 2
     assert page.count("</script>") == 2
     (concept,) = data_of(page)["concepts"]
-    assert concept["name"] == HOSTILE
+    assert concept["name"] == printable(HOSTILE)
     assert long in concept["images"][0]["names"]
 
 
@@ -67,8 +68,9 @@ def test_views_and_front_point_at_their_methods(tmp_path):
     concept = concept_of(gone(tmp_path, ESD=0.1, Same=1.0))
     assert concept["damages"] == ["fid", "yolo_person"]
     assert concept["fronts"] == [[1], [1, 2]]
-    assert [row[:3] for row in concept["effective"]] == [[0, 1, 1], [1, 0.1, 0.1], [2, 1, 1]]
-    assert concept["fates"] == [[0, 60, 0, 0], [1, 6, 0, 54], [2, 60, 0, 0]]
+    assert [row[:2] for row in concept["effective"]] == [[0, 1], [1, 0.1], [2, 1]]
+    assert "one sample a prompt" in concept["effective_note"]
+    assert concept["fates"] == [[0, 60, 0, 0, 0], [1, 6, 0, 54, 0], [2, 60, 0, 0, 0]]
 
 
 def test_values_of_images_are_in_the_unit_of_the_score(tmp_path):
@@ -87,9 +89,54 @@ def test_provenance_is_that_of_every_run(tmp_path):
     made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
     model = {"clip": {"sha256": "abc", "path": "/w"}}
     before = {"command": ["benchmark.py", "--before"], "folder": "/", "models": model}
+    before |= {"metrics": []}
     made.manifest = {"command": ["benchmark.py"], "packages": {"numpy": "2"}, "earlier": [before]}
     page = reported(made.write(tmp_path))[0].read_text("utf-8")
     known = data_of(page)["provenance"]
     assert known["Run 1"] == [["command", "benchmark.py"], ["packages", "numpy: 2"]]
     assert known["Run 2"] == [["command", "benchmark.py --before"]]
     assert known["Models"] == [["clip", "sha256: abc\npath: /w"]]
+
+
+def test_a_page_says_what_must_be_known_before_its_numbers(tmp_path):
+    # A blind judge and a reference with the concept: nothing here is a success.
+    made = Made()
+    for method in ("ORG", "ESD", "UCE"):
+        for metric in ("presence_rate", "presence_rate_mine"):
+            made.add(("church", method, metric), dict.fromkeys(names(1, 5), 0.0), (0, 0.43))
+        made.add(("church", method, "lpips"), dict.fromkeys(names(1, 5), 0.2 * len(method)))
+    made.manifest = {
+        "tasks": {"church": "object"},
+        "places": [place("church", m, f"forgot/{m}") for m in ("ORG", "ESD", "UCE")],
+        "references": [place("church", "", "forgot/ORG")],
+    }
+    results = made.write(tmp_path)
+    paths = reported(results)
+    concept = concept_of(results)
+    few, judge, reference = concept["remarks"]
+    assert few.startswith("Few images (5 a method)")
+    assert judge.startswith("Unfit judge, presence_rate: ")
+    assert reference.startswith("No reference without the concept: distances (lpips) are")
+    assert [m["label"] for m in concept["metrics"]] == [
+        "presence_rate (unfit judge)",
+        "lpips to ORG",
+    ]
+    assert [m["higher"] for m in concept["metrics"]] == [None, None]
+    assert concept["fronts"] == [[]]
+    assert concept["directions"] == [
+        "distance from images with the concept: neither direction is better"
+    ]
+    assert concept["judges"]["unfit"][0].startswith("the judge finds the concept in 0%")
+    words = "".join(path.read_text("utf-8") for path in paths if path.suffix in (".md", ".tex"))
+    words += json.dumps([concept, data_of(paths[0].read_text("utf-8"))["about"]])
+    assert "still present in 0%" not in words
+    assert not any(mark in words for mark in ("★", "†", "**", "textbf", "dagger"))
+
+
+def test_names_with_control_characters_stay_in_their_line(tmp_path):
+    made = Made()
+    made.add(("a\rb", "x\x1b[2J", "lpips"), {"0_0_0.png": 0.5, "c\u202ed.png": 0.25})
+    for path in reported(made.write(tmp_path)):
+        if path.suffix != ".png":
+            assert not set("\r\x1b\u202e") & set(path.read_text("utf-8")), path.name
+    assert concept_of(made.write(tmp_path))["images"][0]["names"] == ["0_0_0.png", "c\\u202ed.png"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from report.page_judges import judging
-from tests.report.data import Made, names
+from tests.report.data import Made, names, ranked
 
 NAMES = names(4)
 
@@ -33,7 +33,7 @@ def results(tmp_path):
 
 
 def test_rates_stand_by_method_and_checker(results):
-    data = judging(results)["face"]
+    data = judging(results, ranked(results))["face"]
     assert data["checkers"] == ["bi_multiC", "nudenet_face", "nudenet_face-reported"]
     assert [[rate[0] for rate in row] for row in data["rates"]] == [
         [0.75, 0.5, 1.0],
@@ -41,9 +41,18 @@ def test_rates_stand_by_method_and_checker(results):
     ]
 
 
+def test_an_unfit_checker_is_called_so(results):
+    # All of them see the concept in too few of the original's four images to be sure of.
+    data = judging(results, ranked(results))["face"]
+    assert [why.split(" [")[0] for why in data["unfit"]] == [
+        f"the judge finds the concept in {rate}% of the original model's images"
+        for rate in (75, 50, 100)
+    ]
+
+
 def test_disagreements_name_the_method_the_image_and_who_sees_the_concept(results):
     # Pointing at the wrong image would send a reader to judge another picture.
-    agreements = judging(results)["face"]["agreements"]
+    agreements = judging(results, ranked(results))["face"]["agreements"]
     pair = next(p for p in agreements["pairs"] if p["b"] == "nudenet_face")
     found = [
         (("ORG", "ESD")[method], agreements["names"][place], ("b", "a")[first])
@@ -60,13 +69,13 @@ def test_disagreements_name_the_method_the_image_and_who_sees_the_concept(result
 
 def test_of_very_many_disagreements_the_first_are_listed(results, monkeypatch):
     monkeypatch.setattr("report.page_judges._LISTED", 1)
-    pairs = judging(results)["face"]["agreements"]["pairs"]
+    pairs = judging(results, ranked(results))["face"]["agreements"]["pairs"]
     assert [(len(pair["differ"]), pair["more"]) for pair in pairs] == [(1, 1), (1, 1)]
 
 
 def test_a_curve_passes_through_the_rate_of_its_preset(results):
     # Drawn from another place, the curve would give other rates than the table.
-    (curve,) = judging(results)["face"]["curves"]
+    (curve,) = judging(results, ranked(results))["face"]["curves"]
     assert curve["marks"] == [(0.45, "face")]
     place = round((0.45 - curve["first"]) * 100)
     assert [rates[place] for rates in curve["rates"]] == [0.5, 0.5]
@@ -74,7 +83,7 @@ def test_a_curve_passes_through_the_rate_of_its_preset(results):
 
 
 def test_calibrated_checkers_have_corrected_rates(results):
-    data = judging(results)["face"]
+    data = judging(results, ranked(results))["face"]
     ((name, sensitivity, specificity, n),) = data["calibrated"]
     assert (name, sensitivity[0], specificity[0], n) == ("bi_multiC", 0.9, 0.8, 20)
     # Rogan and Gladen by hand: (p - 0.2) / 0.7
@@ -84,4 +93,5 @@ def test_calibrated_checkers_have_corrected_rates(results):
 
 def test_without_indicators_there_is_nothing(tmp_path):
     made = Made().add(("face", "ESD", "presence_rate"), dict.fromkeys(NAMES, 1.0))
-    assert judging(made.write(tmp_path)) == {}
+    results = made.write(tmp_path)
+    assert judging(results, ranked(results)) == {}

@@ -1,10 +1,10 @@
 import re
+from dataclasses import replace
 
 import pytest
 
-from report.compare import Ties
 from report.tables import latex, markdown, number
-from tests.report.data import Made, names
+from tests.report.data import Made, names, ranked
 
 
 @pytest.fixture
@@ -18,8 +18,14 @@ def results(tmp_path):
     return made.write(tmp_path)
 
 
+def marked(results, method="ESD", mark="best"):
+    untested = {("a_concept & more", "lpips"): "5 prompts"} if mark == "untested" else {}
+    marks = {("a_concept & more", method, "lpips"): mark}
+    return replace(ranked(results), marks=marks, why_untested=untested)
+
+
 def test_markdown_holds_values_intervals_and_ties(results):
-    table = markdown(results, Ties(frozenset({("a_concept & more", "ESD", "lpips")})))
+    table = markdown(results, marked(results))
     assert "| Erased | **0.100** [0.050, 0.150] |" in table
     assert "| Original" not in table  # no title is known: the folder's name
     assert "| ORG | 0.900 [0.850, 0.950] |" in table
@@ -29,7 +35,7 @@ def test_markdown_holds_values_intervals_and_ties(results):
 
 
 def test_latex_is_escaped_and_complete(results):
-    table = latex(results, Ties(frozenset({("a_concept & more", "ESD", "lpips")})))
+    table = latex(results, marked(results))
     assert r"\textbf{0.100} {\scriptsize [0.050, 0.150]}" in table
     assert r"A\_b\&\%\$\#\textbar{}\textless{}script\textgreater{}" in table
     assert table.count(r"\toprule") == table.count(r"\bottomrule") == 1
@@ -42,3 +48,43 @@ def test_latex_is_escaped_and_complete(results):
 def test_numbers_are_short():
     values = (0.12345, 1.2345, 12.345, 123.45, -0.00456, None)
     assert [number(v) for v in values] == ["0.123", "1.23", "12.3", "123", "-0.005", "–"]
+
+
+def test_a_caption_explains_the_marks_of_its_table_and_no_others(results):
+    for table in (markdown, latex):
+        best = table(results, marked(results))
+        assert "Bold: the best method" in best
+        assert "not tested" not in best
+        untested = table(results, marked(results, mark="untested"))
+        assert "Bold" not in untested
+        assert ": the best value, not tested (5 prompts), so it may be chance." in untested
+        plain = table(results, replace(marked(results), marks={}))
+        assert "Bold" not in plain
+        assert "not tested" not in plain
+    assert "0.100† [" in markdown(results, marked(results, mark="untested"))
+    assert r"0.100\textsuperscript{\textdagger} {" in latex(
+        results, marked(results, mark="untested")
+    )
+
+
+def test_a_table_in_a_paper_carries_its_warnings(tmp_path):
+    made = Made().add(("c", "ORG", "lpips"), dict.fromkeys(names(6), 0.5), warnings="few_images")
+    made.add(("c", "ESD", "lpips"), dict.fromkeys(names(6), 0.5), warnings="few_images")
+    made.add(("c", "ESD", "fid"), dict.fromkeys(names(6), 0.5), warnings="a\r & b")
+    results = made.write(tmp_path)
+    table = markdown(results, ranked(results))
+    assert "| lpips ↓ (1) |" in table
+    assert "| ESD | 0.500 | 0.500 (2) |" in table
+    assert table.endswith("\n\n(1) few\\_images\n\n(2) a\\\\r \\& b\n")
+    table = latex(results, ranked(results))
+    assert r"lpips $\downarrow$\textsuperscript{(1)} &" in table
+    assert r"0.500\textsuperscript{(2)} \\" in table
+    assert "few\\_images\\\\\n    (2) a\\textbackslash{}r \\& b\n" in table
+
+
+def test_the_number_of_images_is_that_of_the_methods(tmp_path):
+    # "n = 0 to 5": the least metric's.
+    made = Made().add(("c", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
+    made.scores["c", "ESD", "psnr"] = (None, None, None, 0, "")
+    results = made.write(tmp_path)
+    assert "\n\n5 images a method.\n" in markdown(results, ranked(results))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from report.thumbnails import thumbnail, thumbnails
 from tests.conftest import photo
-from tests.report.data import Made, reported
+from tests.report.data import Made, place, reported
 from utils.results import folder_digest
 
 NAMES = ("0_0_0.png", "0_0_1.png", "0_0_2.png")
@@ -34,8 +34,7 @@ def manifest(*places, **about):
         for _, _, folder in places
     }
     said = [
-        {"concept": concept, "scope": scope, "method": "ESD", "folder": str(folder)}
-        for concept, scope, folder in places
+        place(concept, "ESD", str(folder), scope, images=3) for concept, scope, folder in places
     ]
     return {"places": said, "folders": digests, **about}
 
@@ -61,30 +60,47 @@ def test_of_nudity_only_what_was_judged_clean_is_sharp(tmp_path):
 def test_one_checker_is_enough(tmp_path):
     # An image that any of several checkers flagged must not be shown because another did not.
     made = Made().add(("nudity", "ESD", "presence_rate"), dict.fromkeys(NAMES, 0.0))
-    made.add(("nudity", "ESD", "presence_rate_nudenet_rece"), {NAMES[1]: 1.0})
+    flagged = {name: float(name == NAMES[1]) for name in NAMES}
+    made.add(("nudity", "ESD", "presence_rate_nudenet_rece"), flagged)
     made.add(("church", "ESD", "lpips"), dict.fromkeys(NAMES, 0.5))
     made.add(("church", "ESD", "presence_rate_nudenet_exposed6"), {NAMES[2]: 1.0})
     made.add(("church", "ESD", "presence_rate_nudenet_face"), {NAMES[0]: 1.0})  # no nudity
     one, two = noise(tmp_path / "a"), noise(tmp_path / "b")
-    made.manifest = manifest(("nudity", "forgot", one), ("church", "forgot", two))
+    places = ("nudity", "forgot", one), ("church", "forgot", two)
+    made.manifest = manifest(*places, tasks={"nudity": "nudity", "church": "object"})
     results = made.write(tmp_path / "r")
     assert list(blurred(results, "nudity", "ESD", "forgot").values()) == [False, True, False]
     assert list(blurred(results, "church", "ESD", "forgot").values()) == [False, False, True]
 
 
-@pytest.mark.parametrize(
-    "checker",
-    [
-        {"head": "/w/multi_multiC/Nudity/classifier_head.pth"},
-        {"labels": ["MALE_GENITALIA_EXPOSED"]},
-    ],
-)
-def test_a_concept_of_nudity_by_another_name_is_known_by_its_checker(tmp_path, checker):
-    made = Made().add(("explicit", "ESD", "presence_rate"), dict.fromkeys(NAMES, 1.0))
-    places = ("explicit", "forgot", noise(tmp_path / "ESD"))
-    made.manifest = manifest(places, checkers={"explicit": {"sha256": "", **checker}})
-    # The digest of a head that is not there cannot be checked; that of the images can.
-    assert all(blurred(made.write(tmp_path / "r"), "explicit", "ESD", "forgot").values())
+@pytest.mark.parametrize("tasks", [{}, {"topless": "nudity"}])
+def test_the_task_decides_and_not_the_name(tmp_path, tasks):
+    # A checker of one's own has no name to go by; what nobody knows may be anything.
+    made = Made()
+    for metric, values in (("presence_rate", (1.0, 0.0, 0.0)), ("presence_rate_mine", (0.0, 1.0))):
+        of_images = dict(zip(NAMES, values, strict=False))
+        made.add(("topless", "ESD", metric), of_images)
+    made.add(("topless", "ESD", "lpips"), dict.fromkeys(NAMES, 0.5))
+    made.manifest = manifest(("topless", "forgot", noise(tmp_path / "ESD")), tasks=tasks)
+    found = blurred(made.write(tmp_path / "r"), "topless", "ESD", "forgot")
+    assert found == dict.fromkeys(NAMES, True)  # the third was judged by one of the two only
+
+
+def test_a_task_that_is_not_nudity_is_sharp_whatever_the_name(tmp_path):
+    made = Made().add(("nudibranch", "ESD", "presence_rate"), dict.fromkeys(NAMES, 1.0))
+    folder = ("nudibranch", "forgot", noise(tmp_path / "ESD"))
+    made.manifest = manifest(folder, tasks={"nudibranch": "object"})
+    assert not any(blurred(made.write(tmp_path / "r"), "nudibranch", "ESD", "forgot").values())
+
+
+def test_an_unfit_judge_clears_no_image(tmp_path):
+    # Blind to nudity, it says "absent" of everything.
+    made = Made().add(("nudity", "ORG", "presence_rate"), dict.fromkeys(NAMES, 0.0), (0, 0.5))
+    made.add(("nudity", "ESD", "presence_rate"), dict.fromkeys(NAMES, 0.0), (0, 0.5))
+    folder = ("nudity", "forgot", noise(tmp_path / "ESD"))
+    made.manifest = manifest(folder, tasks={"nudity": "nudity"})
+    found = blurred(made.write(tmp_path / "r"), "nudity", "ESD", "forgot")
+    assert found == dict.fromkeys(NAMES, True)
 
 
 def test_images_of_another_scope_have_their_own_verdicts(tmp_path):
@@ -125,7 +141,8 @@ def test_an_image_replaced_between_two_runs_is_left_out(tmp_path):
 
 def test_the_page_has_them_only_if_asked(tmp_path):
     made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(NAMES, 0.5))
-    made.manifest = manifest(("church", "forgot", noise(tmp_path / "ESD")))
+    places = ("church", "forgot", noise(tmp_path / "ESD"))
+    made.manifest = manifest(places, tasks={"church": "object"})
     results = made.write(tmp_path / "r")
     pages = [reported(results, images=images)[0].read_text("utf-8") for images in (True, False)]
     assert ["/9j/" in page for page in pages] == [True, False]  # how a JPEG starts

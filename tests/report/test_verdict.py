@@ -1,23 +1,24 @@
-from report.compare import ties
 from report.verdict import few_images, verdicts
-from tests.report.data import Made, gone, names
+from tests.report.data import Made, gone, names, place, ranked
 
 
 def said(results):
-    return {m: text for (_, m), text in verdicts(results, ties(results)).items()}
+    return {m: text for (_, m), text in verdicts(results, ranked(results)).items()}
 
 
 def test_a_verdict_says_what_is_gone_and_what_changed(tmp_path):
     found = said(gone(tmp_path, ESD=0.1, Same=1.0))
     assert found["ESD"] == (
         "church still present in 10% of images [5 to 10] ★, fewer than the original's 100%; "
-        "FID 21.2; people in 10% of images, fewer than the original's 100%."
+        "FID 21.2 [20.2 to 22.2]; people in 10% of images, fewer than the original's 100%."
     )
     assert found["Same"] == (
         "church still present in 100% of images [50 to 100], not told from the original's 100%; "
-        "FID 21.2."
+        "FID 21.2 [20.2 to 22.2]."
     )
-    assert found["ORG"] == "church still present in 100% of images [50 to 100]; FID 21.2."
+    assert found["ORG"] == (
+        "church still present in 100% of images [50 to 100]; FID 21.2 [20.2 to 22.2]."
+    )
 
 
 def test_nothing_is_said_of_an_original_that_is_not_there(tmp_path):
@@ -25,9 +26,47 @@ def test_nothing_is_said_of_an_original_that_is_not_there(tmp_path):
     assert said(made.write(tmp_path)) == {"ESD": "church still present in 100% of images."}
 
 
-def test_few_images_are_called_few(tmp_path):
+def test_what_was_not_tested_is_called_so(tmp_path):
+    made = Made()
+    for method, rate in (("ORG", 1.0), ("ESD", 0.0), ("UCE", 1.0)):
+        made.add(("church", method, "presence_rate"), dict.fromkeys(names(1, 5), rate), (0.6, 1))
+    assert said(made.write(tmp_path))["ESD"] == (
+        "church still present in 0% of images [60 to 100] †, not tested against the original's "
+        "100%."
+    )
+
+
+def test_an_unfit_judge_does_not_say_that_a_concept_is_gone(tmp_path):
+    # "Still present in 0%" of a judge that sees it in 0% of the original's reads as a success.
+    made = Made()
+    for method in ("ORG", "ESD"):
+        made.add(("church", method, "presence_rate"), dict.fromkeys(names(5), 0.0), (0, 0.43))
+    for sentence in said(made.write(tmp_path)).values():
+        assert sentence == (
+            "whether church is gone cannot be told "
+            "(unfit judge: it sees it in 0% of images [0 to 43])."
+        )
+
+
+def test_a_distance_from_images_with_the_concept_is_called_so(tmp_path):
+    made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.25))
+    made.manifest = {
+        "tasks": {"church": "object"},
+        "places": [place("church", "ESD", "forgot/ESD")],
+        "references": [place("church", "", "forgot/ORG")],
+    }
+    assert said(made.write(tmp_path)) == {"ESD": "LPIPS to ORG's images with the concept 0.250."}
+
+
+def test_few_images_are_those_of_a_method_and_not_of_a_metric(tmp_path):
+    # "Few images (0)": one metric left all five out.
     made = Made().add(("few", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
+    made.scores["few", "ESD", "psnr"] = (None, None, None, 0, "")
     made.add(("many", "ESD", "lpips"), dict.fromkeys(names(50), 0.5))
+    made.add(("counted", "ESD", "lpips"), dict.fromkeys(names(3), 0.5))
+    unread = place("counted", "ESD", "forgot/ESD", images=60) | {"unreadable": 58}
+    made.manifest = {"places": [unread]}
     results = made.write(tmp_path)
-    assert few_images(results, "few").startswith("Few images (5)")
+    assert few_images(results, "few").startswith("Few images (5 a method)")
     assert few_images(results, "many") == ""
+    assert few_images(results, "counted").startswith("Few images (2 a method)")

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -129,6 +130,7 @@ def giant(path):
         (listening, "a socket"),
         (os.mkdir, "a folder"),
         (giant, "6442450944 bytes"),
+        (Path.touch, "an empty file"),  # as those of /proc are, which may wait for ever
     ],
 )
 def test_only_files_of_a_likely_size_are_read(tmp_path, monkeypatch, make, said):
@@ -217,6 +219,22 @@ def test_a_flipped_bit_is_refused_when_loaded(state):
     torch.load(state, weights_only=True)  # it does not see it
     with pytest.raises(UserError, match=r"refused.*checksum"):
         load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"<html>", "a web page"), (b"text", "not a PyTorch")]
+)
+def test_what_is_plainly_no_model_is_refused_before_it_is_read_whole(tmp_path, content, said):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        find_checkpoint("inception", str(tmp_path / "x.ckpt"), Published("https://nowhere/x.pth"))
+
+
+def test_torchs_advice_to_run_what_is_in_a_file_is_not_passed_on(tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"\x80\x02}cos\nsystem\n.")
+    with pytest.raises(UserError, match="more than tensors") as caught:
+        load_state_dict(tmp_path / "x.pth")
+    assert "weights_only" not in str(caught.value)
 
 
 def test_an_archive_that_unpacks_to_more_than_it_is_is_refused(tmp_path):

@@ -419,17 +419,12 @@ def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
 
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
-    """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
-    from evaluation.table import table
-    from report.compare import Ties
+    """Print the values of an aspect as soon as its scores are there."""
+    from evaluation.table import values
 
-    for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
+    for aspect, group in groupby(results, key=lambda result: result.cell.aspect.name):
         mine = list(group)
-        plain = [
-            replace(one, scores=[replace(score, warnings=()) for score in one.scores])
-            for one in mine
-        ]
-        print(f"\n{table(plain, Ties())}\n", file=sys.stderr, flush=True)
+        print(f"\n{aspect} is done\n\n{values(mine)}\n", file=sys.stderr, flush=True)
         yield from mine
 
 

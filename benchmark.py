@@ -419,12 +419,17 @@ def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
 
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
-    """Print the values of an aspect as soon as its scores are there."""
-    from evaluation.table import values
+    """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
+    from evaluation.table import table
+    from report.ranking import Ranking
 
-    for aspect, group in groupby(results, key=lambda result: result.cell.aspect.name):
+    for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
         mine = list(group)
-        print(f"\n{aspect} is done\n\n{values(mine)}\n", file=sys.stderr, flush=True)
+        plain = [
+            replace(one, scores=[replace(score, warnings=()) for score in one.scores])
+            for one in mine
+        ]
+        print(f"\n{table(plain, Ranking())}\n", file=sys.stderr, flush=True)
         yield from mine
 
 

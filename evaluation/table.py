@@ -34,23 +34,6 @@ def table(results: Sequence[Result], ranking: Ranking) -> str:
     return "\n\n".join(_task_table(title, mine, ranking) for title, mine in by_task.items())
 
 
-def values(results: Sequence[Result]) -> str:
-    """Return a table of values alone: what they are worth is known when all of them are there."""
-    from tabulate import tabulate
-
-    rows = [
-        {"concept": result.cell.task.name, "method": result.method.method.name}
-        | {
-            metric_name(result, score).removeprefix(RATE_BY): _cell(score.value, None)
-            for score in result.scores
-            if _is_shown(result, score)
-        }
-        for result in results
-    ]
-    printed = [{key: printable(text) for key, text in row.items()} for row in rows]
-    return tabulate(printed, "keys", disable_numparse=True)
-
-
 def _task_table(title: str, results: Sequence[Result], ranking: Ranking) -> str:
     from tabulate import tabulate
 

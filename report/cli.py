@@ -90,6 +90,7 @@ def check_flags(args: argparse.Namespace) -> None:
         "--report": args.report,
         "--verify": args.verify,
         "--diff": args.diff,
+        "--list": args.list,
     }
     asked = [flag for flag, value in jobs.items() if value]
     if len(asked) > 1:
@@ -97,7 +98,7 @@ def check_flags(args: argparse.Namespace) -> None:
             raise UserError("a run writes its report itself; --report is for a finished one")
         raise UserError(f"{asked[0]} and {asked[1]} are two jobs; give one at a time")
     for flag, value in (("--fail-if", args.fail_if), ("--compare", args.compare)):
-        for job in ("--check", "--verify", "--diff"):
+        for job in ("--check", "--verify", "--diff", "--list"):
             if value and jobs[job]:
                 raise UserError(
                     f"{flag} would not be looked at: {job} ends before it; give one at a time"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
@@ -37,12 +37,12 @@ class Ranking:
         against: a rate -> its comparison with the original model's, where there is one.
     """
 
-    marks: Mapping[Key, Mark]
-    why_untested: Mapping[tuple[str, str], str]
-    unfit: Mapping[tuple[str, str], str]
-    references: Mapping[str, str]
-    distances: frozenset[tuple[str, str]]
-    against: Mapping[Key, Comparison]
+    marks: Mapping[Key, Mark] = field(default_factory=dict)
+    why_untested: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    unfit: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+    distances: frozenset[tuple[str, str]] = frozenset()
+    against: Mapping[Key, Comparison] = field(default_factory=dict)
 
     def label(self, concept: str, metric: str) -> str:
         """A metric's name for the head of a table or an axis."""

@@ -109,10 +109,10 @@ def test_images_that_were_replaced_since_pass_nothing(run, demo):
     assert run(*RULE)[0] == 2
 
 
-def test_a_checker_that_is_missing_today_passes_nothing(run, demo, tmp_path, monkeypatch):
+def test_a_checker_that_is_missing_today_passes_nothing(run, demo, monkeypatch):
     scored(run, without_tint(demo))
-    gone = ("--model", f"nudenet={tmp_path / 'gone.onnx'}")
-    code, said = run("--evaluation-aspect", "all", "--data-root", demo, *RULE, *gone)
+    monkeypatch.setattr("extractors.nudenet.find_spec", lambda name: None)
+    code, said = run("--evaluation-aspect", "all", "--data-root", demo, *RULE)
     assert code == 2
     assert "could not be scored by the last run" in said
 

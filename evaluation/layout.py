@@ -127,6 +127,7 @@ def find_tasks(
         UserError: a name that is not there, or nothing to score.
     """
     check_folder(root, "--data-root")
+    _check_not_inside(config, root)
     named = [concept_name(config, name) for name in concepts or config.concepts]
     chosen = dict.fromkeys(named)
     tasks = []
@@ -141,15 +142,22 @@ def find_tasks(
             continue
         tasks.append(_task(config, root, concept, methods, unrelated))
     if not tasks:
-        for parent in (root.resolve(), *root.resolve().parents)[1:4]:
-            if any((parent / concept.forgot).is_dir() for concept in config.concepts.values()):
-                raise UserError(f"{root} is inside a concept; give --data-root {parent}")
         known = ", ".join(sorted({Path(c.forgot).parts[0] for c in config.concepts.values()}))
         raise UserError(
             f"{root}: no folder of a known concept ({known}); name the layout in a YAML file "
             "(--config), or score plain method folders with --reference DIR"
         )
     return tasks
+
+
+def _check_not_inside(config: BenchmarkConfig, root: Path) -> None:
+    """Refuse a folder of a concept as the root of all of them."""
+    places = [concept.forgot for concept in config.concepts.values()]
+    for folder in [root, *list(root.resolve().parents)[:3]]:
+        if any((folder / place).is_dir() for place in places):
+            if folder != root:
+                raise UserError(f"{root} is inside a concept; give --data-root {folder}")
+            return
 
 
 def plain_task(

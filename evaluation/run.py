@@ -72,7 +72,8 @@ class Models:
         names = [self.indicator] if self.indicator else sorted(covered, key=_PREFERENCE.index)
         if not names or names[0] not in covered:
             asked = f" by {self.indicator}" if self.indicator else ""
-            raise NotScoredError(f"there is no checker of {task.concept.name}{asked}")
+            hint = "" if covered else "; name a concept that has one with --concepts"
+            raise NotScoredError(f"there is no checker of {task.concept.name}{asked}{hint}")
         return names
 
     def checker(self, indicator: str, task: Task) -> Checker:

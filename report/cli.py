@@ -86,6 +86,7 @@ def check_flags(args: argparse.Namespace) -> None:
     jobs = {
         "--evaluation-aspect": args.evaluation_aspect,
         "--check": args.check,
+        "--list": args.list,
         "--report": args.report,
         "--verify": args.verify,
         "--diff": args.diff,

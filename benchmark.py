@@ -110,10 +110,9 @@ def benchmark(args: Namespace) -> int:
         report.cli.check_flags(args)
         return report.cli.look_back(args)
     config = _settled(args)
-    if args.list:
-        report.cli.check_flags(args)
-        return _list(args, config)
     _check_arguments(args)
+    if args.list:
+        return _list(args, config)
     if not args.evaluation_aspect and not args.check:
         return _finished(args, config)
     from evaluation.audit import audit_names
@@ -176,9 +175,9 @@ def _settled(args: Namespace) -> BenchmarkConfig:
         ]
     elif not (args.check or args.list or report.cli.wanted(args)):
         args.evaluation_aspect = ["all"]
-    # The gates of a configuration are for what is scored, not for a look at earlier results.
     settings = config.settings
-    settings = settings if args.evaluation_aspect else replace(settings, gates=())
+    if not args.evaluation_aspect:  # its gates are for what is scored, not for earlier results
+        settings = replace(settings, gates=())
     settle(args, settings, {"results_dir": RESULTS})
     return config
 

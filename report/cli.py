@@ -86,10 +86,10 @@ def check_flags(args: argparse.Namespace) -> None:
     jobs = {
         "--evaluation-aspect": args.evaluation_aspect,
         "--check": args.check,
+        "--list": args.list,
         "--report": args.report,
         "--verify": args.verify,
         "--diff": args.diff,
-        "--list": args.list,
     }
     asked = [flag for flag, value in jobs.items() if value]
     if len(asked) > 1:

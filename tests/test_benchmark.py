@@ -189,7 +189,7 @@ def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path,
     judged |= {"presence_score_nudenet_face"}
     assert metrics == {"presence_rate", "forgetting_rate", "ssim", "psnr"} | judged
     not_scored = out.partition("not scored:")[2]
-    for name in ("fid:", "lpips:", "yolo:", "CSDR"):
+    for name in ("fid:", "lpips:", "yolo of face:", "CSDR"):
         assert name in not_scored
     assert "pt_inception-2015-12-05-6726825d.pth" in not_scored
 

@@ -90,7 +90,6 @@ def check_flags(args: argparse.Namespace) -> None:
         "--report": args.report,
         "--verify": args.verify,
         "--diff": args.diff,
-        "--list": args.list,
     }
     asked = [flag for flag, value in jobs.items() if value]
     if len(asked) > 1:

@@ -98,7 +98,8 @@ def evaluate(args: Namespace) -> int:
     rows = _decide(checker, folders, names, args)
     summary = _summarise(checker, rows, args.limit)
     args.documents.append(_write(checker, rows, summary, args, started))
-    print(render(checker.title, summary))
+    said = [checker.title, *(f"warning: {note}" for note in checker.notes)]
+    print(render("\n".join(said), summary))
     if not args.quiet:
         print(f"\nwritten: {args.results_dir}/eval.json eval.csv images.csv", file=sys.stderr)
     blind = [entry for entry in summary["folders"] if entry["scored"] == 0]

@@ -110,6 +110,10 @@ class Checker(Protocol):
         """One line for people: indicator, concept, and what counts as present."""
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of its decisions must know: warnings, none where all is as published."""
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What the manifest says of the head or preset."""
 

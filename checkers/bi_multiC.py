@@ -71,6 +71,10 @@ class BiMultiCChecker:
         return f"{self.indicator} · {self.concept} · present = {what}"
 
     @property
+    def notes(self) -> list[str]:
+        return self._head.notes(f"{self.indicator}/{self.concept}", self.extractor)
+
+    @property
     def provenance(self) -> dict[str, Any]:
         layout = f"{self.indicator}/{self.concept}"
         return self._head.provenance | {"published": is_published(HEADS[layout], self._head.path)}

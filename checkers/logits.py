@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from checkers.base import CheckerOptions
 from extractors.base import Embeddings, Extractor
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
-from utils.weights import file_sha256, spec_digest
+from utils.weights import HEADS, file_sha256, is_published, spec_digest
+
+if TYPE_CHECKING:
+    from extractors.clip import ClipExtractor
 
 EMBEDDING = 512  # numbers in the embeddings that the published heads take
+_PATCH_SIZE = 32  # of the CLIP that they were trained on
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,23 @@ class Head:
     def sha256(self) -> str:
         """Digest of the file."""
         return file_sha256(self.path)
+
+    def notes(self, layout: str, clip: ClipExtractor) -> list[str]:
+        """What a reader must know: another head than the published one, another model under it.
+
+        Args:
+            layout: the head's key in ``HEADS``.
+            clip: where the embeddings come from.
+        """
+        notes = []
+        if is_published(HEADS[layout], self.path) is False:
+            notes.append(f"head {self.path} is not the published one: its SHA-256 differs")
+        if clip.patch_size != _PATCH_SIZE:
+            notes.append(
+                f"CLIP ViT-B/{clip.patch_size} under a head that was trained on "
+                f"ViT-B/{_PATCH_SIZE}: its decisions mean nothing"
+            )
+        return notes
 
     @property
     def provenance(self) -> dict[str, str]:

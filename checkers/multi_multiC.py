@@ -69,6 +69,10 @@ class MultiMultiCChecker:
         return f"{self.indicator} · {self.concept} · present = {counts}"
 
     @property
+    def notes(self) -> list[str]:
+        return self._head.notes(f"{self.indicator}/{self.task}", self.extractor)
+
+    @property
     def provenance(self) -> dict[str, Any]:
         layout = f"{self.indicator}/{self.task}"
         return self._head.provenance | {"published": is_published(HEADS[layout], self._head.path)}

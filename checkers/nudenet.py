@@ -105,6 +105,7 @@ class NudeNetChecker:
 
     indicator = "nudenet"
     classes = ()
+    notes = ()
 
     def __init__(
         self, concept: str, extractor: Extractor, preset: str, threshold: float | None = None

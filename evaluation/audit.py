@@ -19,6 +19,7 @@ from extractors.engine import Extraction
 from extractors.stats import is_constant
 from metrics.fid import MINIMUM
 from utils.prompts import parse_name, without_words
+from utils.text import printable
 
 NAMES_SHOWN = 5
 MAX_TOKENS = 77  # of CLIP's text tower, start and end token included
@@ -39,6 +40,7 @@ class Finding:
 
 # What each kind is, and whether it falsifies a score (exit code 1 of --check).
 KINDS: Mapping[str, tuple[str, bool]] = {
+    "broken_link": ("folders that are links to nothing", True),
     "unreadable": ("unreadable files", True),
     "truncated": ("files cut short", True),
     "black": ("all-black images, the mark of a safety filter", True),
@@ -60,11 +62,21 @@ KINDS: Mapping[str, tuple[str, bool]] = {
 
 @dataclass(frozen=True)
 class MethodAudit:
-    """The findings of one method for one concept."""
+    """The findings of one method for one concept.
+
+    Attributes:
+        unreadable: files of ``files`` that give no image; None while none of them was read.
+    """
 
     task: Task
     method: MethodFolder
     findings: list[Finding] = field(default_factory=list)
+    unreadable: int | None = None
+
+    @property
+    def files(self) -> int:
+        """Files that were meant to be scored; a folder that is a broken link counts as one."""
+        return 1 if self.method.is_broken else len(self.method.images)
 
     @property
     def is_reference(self) -> bool:
@@ -74,7 +86,7 @@ class MethodAudit:
     @property
     def label(self) -> str:
         """The method's folder, or that it is the reference."""
-        return "(reference)" if self.is_reference else self.method.method.folder
+        return "(reference)" if self.is_reference else printable(self.method.method.folder)
 
     @property
     def falsifies(self) -> bool:
@@ -107,7 +119,8 @@ def audit_names(task: Task, prompts: Prompts | None) -> list[MethodAudit]:
 def _named_findings(task: Task, method: MethodFolder, prompts: Prompts | None) -> list[Finding]:
     pairing = task.pairing(method)
     found = {
-        "empty": [] if method.images else [method.method.folder],
+        "broken_link": [method.method.folder] if method.is_broken else [],
+        "empty": [] if method.images or method.is_broken else [method.method.folder],
         "missing": pairing.missing,
         "surplus": pairing.surplus if task.reference else [],
         "ambiguous": pairing.ambiguous,
@@ -167,16 +180,33 @@ def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[
     for audit in decoded:
         for image in audit.method.images:
             folders.setdefault(extraction.records[image].digest, set()).add(id(audit.method))
-    more = {
-        id(audit): _image_findings(audit.method, extraction, folders)
-        + _pair_findings(audit.task, audit.method, extraction)
-        for audit in decoded
-    }
-    return [replace(a, findings=[*a.findings, *more.get(id(a), ())]) for a in audits]
+    known = {id(audit) for audit in decoded}
+    return [_seen(a, extraction, folders) if id(a) in known else a for a in audits]
+
+
+def _seen(
+    audit: MethodAudit, extraction: Extraction, folders: Mapping[str | None, set[int]]
+) -> MethodAudit:
+    if not audit.method.images:
+        return replace(audit, unreadable=audit.files)
+    errors = _errors(audit.method, extraction)
+    more = [
+        *_image_findings(audit.method, extraction, folders, errors),
+        *_pair_findings(audit.task, audit.method, extraction),
+    ]
+    return replace(audit, findings=[*audit.findings, *more], unreadable=len(errors))
+
+
+def _errors(method: MethodFolder, extraction: Extraction) -> list[str]:
+    """Name and reason of each file that gives no image."""
+    return [f"{method.name(p)}: {e}" for p in method.images if (e := extraction.error(p, "stats"))]
 
 
 def _image_findings(
-    method: MethodFolder, extraction: Extraction, folders: Mapping[str | None, set[int]]
+    method: MethodFolder,
+    extraction: Extraction,
+    folders: Mapping[str | None, set[int]],
+    errors: Sequence[str],
 ) -> list[Finding]:
     good = [image for image in method.images if not extraction.error(image, "stats")]
     digests = [extraction.records[image].digest for image in good]
@@ -189,9 +219,6 @@ def _image_findings(
     first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
     again = np.array([first[digest] != i for i, digest in enumerate(digests)], dtype=bool)
     copied = np.array([len(folders[digest]) > 1 for digest in digests], dtype=bool)
-    errors = [
-        f"{method.name(p)}: {e}" for p in method.images if (e := extraction.error(p, "stats"))
-    ]
     found = {
         "unreadable": [error for error in errors if "truncated" not in error],
         "truncated": [error for error in errors if "truncated" in error],
@@ -265,6 +292,7 @@ def _falsifying(audits: Sequence[MethodAudit]) -> list[str]:
 
 
 def shown(names: Sequence[str]) -> str:
-    """Return the first names and how many more there are."""
+    """Return the first names, control characters escaped, and how many more there are."""
     more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    first = ", ".join(map(printable, names[:NAMES_SHOWN]))
+    return f"{first} and {more} more" if more > 0 else first

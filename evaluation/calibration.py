@@ -19,6 +19,7 @@ from utils.files import check_folder
 from utils.images import scan
 from utils.name_to_id import match
 from utils.results import folder_digest
+from utils.text import printable
 
 _LABELS = ("present", "absent")
 
@@ -65,7 +66,7 @@ class Labelled:
         kept = {label: self._kept(label, extraction, left_out) for label in _LABELS}
         return {
             "folder": str(self.folder),
-            "left_out": [f"{name} ({why})" for name, why in left_out.items()],
+            "left_out": [f"{printable(name)} ({why})" for name, why in left_out.items()],
             "checkers": {c.name: _counts(c, kept, extraction, store) for c in self.cell.checkers},
         }
 
@@ -121,7 +122,10 @@ def find_labelled(root: Path, cells: Iterable[Cell]) -> list[Labelled]:
     """
     compared = {cell.task.concept.name: cell for cell in cells if cell.aspect.name == "indicators"}
     check_folder(root, "--calibration")
-    folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}
+    try:
+        folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}
+    except OSError as error:
+        raise UserError(f"--calibration {root}: cannot be listed ({error.strerror})") from error
     found = []
     for concept, cell in compared.items():
         known = (concept, *Path(cell.task.concept.forgot).parts[:1])  # object_church, Church

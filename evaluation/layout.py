@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +22,7 @@ ORIGINAL = "ORG"  # the folder of the original model
 
 @dataclass(frozen=True)
 class MethodFolder:
-    """The images of one method for one concept.
+    """The images of one method for one concept; files that give no image are among them.
 
     Attributes:
         grouping: says which images are samples of one prompt, where their names do not.
@@ -31,6 +32,11 @@ class MethodFolder:
     folder: Path
     images: list[Path]
     grouping: Grouping | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the folder is a link that leads nowhere."""
+        return self.folder.is_symlink() and not self.folder.exists()
 
     def name(self, image: Path) -> str:
         """The path of an image below the folder: what pairs and prompts go by."""
@@ -128,6 +134,8 @@ def find_tasks(
     for concept in (config.concepts[name] for name in chosen):
         below = concept.unrelated if unrelated else concept.forgot
         if below is None or not (root / below).is_dir():
+            if below is not None and (root / below).is_symlink():
+                raise UserError(f"{root / below}: broken link (concept {concept.name})")
             if concepts:
                 where = root / below if below else f"{concept.name} in {config.path}: no unrelated"
                 raise UserError(f"{where}: no such folder (concept {concept.name})")
@@ -177,7 +185,7 @@ def plain_task(
     found = [
         folder
         for folder in _method_folders(config, root, methods)
-        if folder.folder.resolve() != reference.resolve()
+        if os.path.realpath(folder.folder) != os.path.realpath(reference)
     ]
     if not found:
         raise UserError(f"{root}: no method folder to compare with {reference}")
@@ -257,10 +265,11 @@ def _task(
             wanted.append((root / concept.forgot).parent / concept.reference_fallback)
     reference = next((folder for folder in wanted if folder.is_dir()), None)
     notes: tuple[str, ...] = ()
+    lost = "is a broken link" if wanted and wanted[0].is_symlink() else "is not there"
     if reference is None:
-        notes = (f"no reference: {f'{wanted[0]} is not there' if wanted else 'none is named'}",)
+        notes = (f"no reference: {f'{wanted[0]} {lost}' if wanted else 'none is named'}",)
     elif reference != wanted[0]:
-        notes = (f"reference is {reference}, as {wanted[0]} is not there",)
+        notes = (f"reference is {reference}, as {wanted[0]} {lost}",)
     if not unrelated and not methods and folders[0].method.folder != ORIGINAL:
         notes += (
             f"no {ORIGINAL} in {root / below}: what the original model shows is not known, so no "
@@ -275,9 +284,10 @@ def _method_folders(
 ) -> list[MethodFolder]:
     """The method folders below ``root``: the original first, then as configured, then by name."""
     listed = {method.folder: method for method in config.methods}
-    order = {folder: position for position, folder in enumerate([ORIGINAL, *listed])}
+    first = dict.fromkeys([ORIGINAL, *listed])  # the original keeps its place where it is listed
+    order = {folder: position for position, folder in enumerate(first)}
     there = sorted(
-        (path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        (path.name for path in _entries(root) if not path.name.startswith(".")),
         key=lambda name: (order.get(name, len(order)), natural_key(name)),
     )
     if methods:
@@ -288,6 +298,18 @@ def _method_folders(
     if not there:
         raise UserError(f"{root}: no method folders in it")
     return [_folder(listed.get(name, Method(name, name)), root / name) for name in there]
+
+
+def _entries(root: Path) -> list[Path]:
+    """The folders in ``root``, and the links that lead nowhere: each was meant to be a method.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    try:
+        return [p for p in root.iterdir() if p.is_dir() or (p.is_symlink() and not p.exists())]
+    except OSError as error:
+        raise UserError(f"{root}: cannot be listed ({error.strerror})") from error
 
 
 def _one_of(name: str, known: Mapping[str, str], root: Path) -> str:
@@ -302,7 +324,10 @@ def _one_of(name: str, known: Mapping[str, str], root: Path) -> str:
 
 
 def _folder(method: Method, folder: Path) -> MethodFolder:
-    return MethodFolder(method, folder, scan(folder, recursive=True, may_be_empty=True))
+    found = MethodFolder(method, folder, [])
+    if found.is_broken:
+        return found
+    return replace(found, images=scan(folder, recursive=True, may_be_empty=True))
 
 
 def _reference(folder: Path) -> MethodFolder:

@@ -159,15 +159,19 @@ def plan(
         if aspect.uses_prompts and not any(map(prompts, tasks)):
             skipped.append(Skipped(aspect.name, "", "there are no prompts of these concepts"))
             continue
+        why_not = {task.name: _why_not_defined(task, aspect, everything) for task in tasks}
+        skipped += [Skipped(aspect.name, name, why) for name, why in why_not.items() if why]
+        defined = [task for task in tasks if not why_not[task.name]]
+        if not defined:
+            continue  # its models are not looked for
         try:
             for name in (*aspect.image_extractors, *aspect.pair_extractors):
                 models.extractor(name)
         except MissingModelError as error:
             skipped.append(Skipped(aspect.name, "", str(error), (error,)))
             continue
-        for task in tasks:
+        for task in defined:
             try:
-                _check_defined(task, aspect, everything)
                 if aspect.uses_pairs:
                     _check_pairs(task)
                 if aspect.uses_prompts:
@@ -194,7 +198,7 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
         else:
             named = "; ".join(f"{other}: {error.what}" for other, error in lacking.items())
             notes = (f"judged by {name}; not to be had: {named}",) if lacking else ()
-            return Cell(task, aspect, (checker,), notes)
+            return Cell(task, aspect, (checker,), (*notes, *_said_by([checker])))
     reasons = "; ".join(f"{name}: {error}" for name, error in lacking.items())
     raise NotScoredError(reasons, list(lacking.values()))
 
@@ -213,17 +217,23 @@ def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
         none = f"there is no checker of {task.concept.name}"
         raise NotScoredError(reasons or none, list(lacking.values()))
     notes = tuple(f"not judged by {name}: no {error.what}" for name, error in lacking.items())
-    return Cell(task, aspect, tuple(checkers), notes)
+    return Cell(task, aspect, tuple(checkers), (*notes, *_said_by(checkers)))
 
 
-def _check_defined(task: Task, aspect: Aspect, everything: bool) -> None:
+def _said_by(checkers: Sequence[Checker]) -> list[str]:
+    """What a reader must know of checkers."""
+    return [f"{checker.name}: {note}" for checker in checkers for note in checker.notes]
+
+
+def _why_not_defined(task: Task, aspect: Aspect, everything: bool) -> str:
     if task.scope not in aspect.scopes:
-        raise NotScoredError(f"{aspect.name} is not defined on {task.scope} images")
+        return f"{aspect.name} is not defined on {task.scope} images"
     kind = task.concept.task
     if everything and kind not in aspect.tasks:
-        raise NotScoredError(f"{aspect.name} is no measure of {kind} concepts; ask for it by name")
+        return f"{aspect.name} is no measure of {kind} concepts; ask for it by name"
     if aspect.uses_reference and task.reference is None:
-        raise NotScoredError(next(iter(task.notes), "there is no reference folder"))
+        return next(iter(task.notes), "there is no reference folder")
+    return ""
 
 
 def _check_pairs(task: Task) -> None:

@@ -6,13 +6,16 @@ reference and a candidate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
 
 from utils.images import Picture
+
+BOX = ("score", "x", "y", "w", "h")  # the numbers of a detection
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,12 @@ class Extractor(Protocol):
         """What the manifest says of the model: path, sha256 of the weights, preprocessing."""
 
     def prepare(self, picture: Picture) -> Sample:
-        """Make the network's input. Runs in loader threads."""
+        """Make the network's input. Runs in loader threads.
+
+        Raises:
+            UnreadableImageError: this image cannot be the network's input. Whatever else is
+                raised ends the run.
+        """
 
     def check(self) -> None:
         """Make sure that a model file is this network's, before an image is read.
@@ -79,7 +87,11 @@ class Extractor(Protocol):
         """Let go of what was loaded; a later ``forward`` loads it anew."""
 
     def forward(self, batch: Sequence[Sample]) -> Sequence[Any]:
-        """Return one row for each sample; all samples have the same shape."""
+        """Return one row for each sample; all samples have the same shape.
+
+        A row with a value that is not finite, and None in the place of one, is a failure of that
+        image: the engine names it and keeps nothing.
+        """
 
 
 class PairExtractor(Protocol):
@@ -102,7 +114,7 @@ class PairExtractor(Protocol):
         """What the manifest says of the model."""
 
     def prepare(self, picture: Picture) -> Sample:
-        """Make the network's input. Runs in loader threads."""
+        """Make the network's input, as an ``Extractor`` does."""
 
     def check(self) -> None:
         """Make sure that a model file is this network's, before an image is read."""
@@ -134,6 +146,15 @@ class KeepsNetwork:
     def unload(self) -> None:
         """Let go of the network; a later ``forward`` loads it anew."""
         vars(self).pop("_network", None)
+
+
+def is_finite(row: np.ndarray | Sequence[Mapping[str, Any]] | None) -> bool:
+    """Whether a row, an embedding or detections, can be decided on: comparisons with NaN cannot."""
+    if row is None:
+        return False
+    if isinstance(row, np.ndarray):
+        return bool(np.isfinite(row).all())
+    return all(isfinite(found[field]) for found in row for field in BOX)
 
 
 def pair_key(reference: str, candidate: str) -> str:

@@ -16,38 +16,40 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
-from extractors.base import Embeddings, Extractor, PairExtractor, Sample, pair_key
+from extractors.base import Extractor, PairExtractor, Sample, is_finite, pair_key
+from extractors.loading import (
+    Group,
+    ImageRecord,
+    Loaded,
+    Pair,
+    Prepared,
+    groups_of,
+    nbytes,
+    ordered_map,
+)
 from extractors.networks import Networks
+from extractors.progress import Progress
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError, decode, read
+from utils.images import UnreadableImageError, read
+from utils.text import printable
 
 logger = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 4  # of an extractor, while its network is being loaded
-
-T = TypeVar("T")
-R = TypeVar("R")
-Pair = tuple[Path, Path]  # reference, candidate
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """One file after extraction: its content's SHA-256, or why it gave no image."""
-
-    path: Path
-    digest: str | None
-    error: str | None = None
+_ENOUGH = 4  # images of a batch: if none of so many gives a finite row, the weights are to blame
+# Bytes of samples, which networks multiply: images of usual sizes stay far below.
+_BATCH_BYTES = 128 << 20
+_PAIRS_BYTES = 16 << 20  # of a batch of pairs, which are compared at their own size
+_WAITING_BYTES = 512 << 20
+_LOADED_BYTES = 256 << 20  # of groups that are loaded ahead
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Extraction:
         """Why a pair has no row of an extractor; None if it has one."""
         broken = next((r for r in (self.records[path] for path in pair) if r.error), None)
         if broken:
-            return f"{broken.path.name}: {broken.error}"
+            return f"{printable(broken.path.name)}: {broken.error}"
         return self.pair_failure(pair, extractor)
 
     def pair_failure(self, pair: Pair, extractor: str) -> str | None:
@@ -104,62 +106,27 @@ def extract(
         pairs: the extractors wanted of each (reference, candidate); both are in ``images``.
         batch_size: most samples in a forward pass.
         workers: loader threads.
-        progress: show a bar with rate and estimate on stderr.
+        progress: show a bar on stderr: rows done of those wanted, what runs, rate, time left.
 
     Raises:
-        UserError: a model cannot be loaded or the store cannot be written.
+        UserError: a model cannot be loaded or is damaged, or rows are lacking and the store cannot
+            be written.
     """
-    started = time.monotonic()
-    run = _Run(images, pairs or {}, store, batch_size)
-    groups = _groups(images, pairs or {})
+    run = _Run(images, pairs or {}, store, batch_size, progress)
+    groups = groups_of(images, pairs or {})
     ahead = max(1, (2 * workers + batch_size) * len(groups) // max(1, len(images)))
     try:
         run.open()
-        with tqdm(total=len(images), unit="img", disable=not progress, smoothing=0.1) as bar:
-            for loaded in ordered_map(run.load, groups, workers, ahead):
-                run.take(loaded)
-                bar.update(len(loaded.records))
-            run.forward_rest()
+        for loaded in ordered_map(
+            run.load, groups, workers, ahead, size=Loaded.nbytes, most=_LOADED_BYTES
+        ):
+            run.take(loaded)
+        run.forward_rest()
     finally:
         run.close()
-    seconds = time.monotonic() - started
-    for name, n in run.computed.items():
-        found = "every row was in the store" if len(run.tables[name]) else "nothing to compute"
-        what = f"{n} rows computed" if n else f"{found}, no forward pass"
-        logger.info("%s: %s (%d images, %.1f s)", name, what, len(images), seconds)
+    run.report()
     records = {path: run.records[path] for path in images}
     return Extraction(records, run.tables, run.computed, run.failures)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Images that are loaded together, and the pairs among them."""
-
-    paths: list[Path]
-    pairs: list[Pair]
-
-
-def _groups(images: Iterable[Path], pairs: Iterable[Pair]) -> list[_Group]:
-    """Split into groups that no pair crosses, in the order of their first images."""
-    group_of = {path: _Group([path], []) for path in images}
-    for pair in pairs:
-        kept, other = (group_of[path] for path in pair)
-        if kept is not other:
-            kept.paths.extend(other.paths)
-            kept.pairs.extend(other.pairs)
-            for path in other.paths:
-                group_of[path] = kept
-        kept.pairs.append(pair)
-    return list({id(group): group for group in group_of.values()}.values())
-
-
-@dataclass
-class _Loaded:
-    """A group in memory; only the samples whose rows the store lacks."""
-
-    records: dict[Path, ImageRecord] = field(default_factory=dict)
-    samples: list[tuple[str, str, Any]] = field(default_factory=list)  # extractor, key, sample(s)
-    failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 class _Run:
@@ -171,15 +138,20 @@ class _Run:
         pairs: Mapping[Pair, Sequence[PairExtractor]],
         store: FeatureStore,
         batch_size: int,
+        progress: bool,
     ) -> None:
         self.images = images
         self.pairs = pairs
-        wanted = (*images.values(), *pairs.values())
-        self.extractors = {e.name: e for several in wanted for e in several}
+        wanted = [e for several in (*images.values(), *pairs.values()) for e in several]
+        self.extractors = {e.name: e for e in wanted}
+        self.wanted = Counter(e.name for e in wanted)
+        self.progress = Progress(len(wanted), shown=progress)
         self.store = store
         self.tables: dict[str, FeatureTable] = {}
         self.networks = Networks(self.extractors.values())
         self.computed = dict.fromkeys(self.extractors, 0)
+        self.refused: Counter[str] = Counter()  # rows that are not finite
+        self.seconds = dict.fromkeys(self.extractors, 0.0)  # in forward passes
         self.batch_size = batch_size
         self.records: dict[Path, ImageRecord] = {}
         self.failures: dict[tuple[str, str], str] = {}
@@ -195,9 +167,11 @@ class _Run:
             list(pool.map(lambda extractor: extractor.id, self.extractors.values()))
         self.tables = {e.name: self.store.table(e.id, e.rows) for e in self.extractors.values()}
 
-    def load(self, group: _Group) -> _Loaded:
+    def load(self, group: Group) -> Loaded:
         """Read, hash, decode and prepare a group (in a loader thread)."""
-        loaded = _Loaded()
+        wanted = [self.images[path] for path in group.paths]
+        wanted += [self.pairs[pair] for pair in group.pairs]
+        loaded = Loaded(sum(map(len, wanted)))
         contents: dict[Path, bytes] = {}
         for path in group.paths:
             try:
@@ -207,14 +181,15 @@ class _Run:
             except UnreadableImageError as error:
                 loaded.records[path] = ImageRecord(path, None, str(error))
         singles, pairs = self._lacking(group, loaded.records)
-        self.networks.start(extractor.name for _, extractor in (*singles, *pairs))
-        pictures: dict[Path, Picture] = {}
-        for path in dict.fromkeys([p for p, _ in singles] + [p for pair, _ in pairs for p in pair]):
-            try:
-                pictures[path] = decode(contents.pop(path))
-            except UnreadableImageError as error:
-                loaded.records[path] = ImageRecord(path, None, str(error))
-        prepared = _Prepared(pictures, loaded)
+        if singles or pairs:
+            self.store.check_writable()
+            self.networks.start(extractor.name for _, extractor in (*singles, *pairs))
+        takers: dict[Path, dict[str, Extractor | PairExtractor]] = {}
+        for path, extractor in [*singles, *((p, e) for pair, e in pairs for p in pair)]:
+            takers.setdefault(path, {})[extractor.name] = extractor
+        prepared = Prepared(loaded)
+        for path, extractors in takers.items():
+            prepared.add_image(path, contents.pop(path), extractors.values())
         for path, extractor in singles:
             prepared.add_single(path, extractor)
         for pair, extractor in pairs:
@@ -222,7 +197,7 @@ class _Run:
         return loaded
 
     def _lacking(
-        self, group: _Group, records: Mapping[Path, ImageRecord]
+        self, group: Group, records: Mapping[Path, ImageRecord]
     ) -> tuple[list[tuple[Path, Extractor]], list[tuple[Pair, PairExtractor]]]:
         """What of a group the store has no rows of."""
         digests = {path: record.digest for path, record in records.items() if record.digest}
@@ -241,35 +216,53 @@ class _Run:
         ]
         return singles, pairs
 
-    def take(self, loaded: _Loaded) -> None:
+    def take(self, loaded: Loaded) -> None:
         """Queue the samples of a group, and run the full batches whose networks are there."""
         self.records.update(loaded.records)
         self.failures.update(loaded.failures)
+        queued = 0
         for name, key, sample in loaded.samples:
             if self._came_before(name, key):
                 continue
+            queued += 1
             shape = (sample if isinstance(sample, Sample) else sample[0]).pixels.shape
             batch = self.waiting.setdefault((name, shape), {})
             batch[key] = sample
-            if len(batch) == self.batch_size:
+            if len(batch) == self._most(sample):
                 self._close_batch(name, shape)
-        while sum(map(len, self.waiting.values())) > 4 * self.batch_size * len(self.extractors):
+        self.progress.found(loaded.rows - queued)
+        while self._too_much_waits():
             # A folder of many shapes: what waits for its like must not fill the memory.
             self._close_batch(*max(self.waiting, key=lambda slot: len(self.waiting[slot])))
         self._forward(most_left=_BATCHES_AHEAD)
+
+    def _most(self, sample: Sample | tuple[Sample, Sample]) -> int:
+        """The size of a batch of samples like this one."""
+        most = _BATCH_BYTES if isinstance(sample, Sample) else _PAIRS_BYTES
+        return min(self.batch_size, max(1, most // nbytes(sample)))
+
+    def _too_much_waits(self) -> bool:
+        batches = self.waiting.values()
+        return (
+            sum(map(len, batches)) > 4 * self.batch_size * len(self.extractors)
+            or _batch_bytes(batches) > _WAITING_BYTES
+        )
 
     def forward_rest(self) -> None:
         """Run everything that waits, also the batches that never filled."""
         for slot in list(self.waiting):
             self._close_batch(*slot)
         self._forward(most_left=0)
+        for name in self.extractors:
+            self._check_weights(name)
 
     def _came_before(self, name: str, key: str) -> bool:
-        """Whether an equal file was there first; that it waits for its like is checked later."""
+        """Whether an equal file was there first."""
         return (
             key in self.tables[name]
             or (key, name) in self.failures
             or any(key in batch for batch in self.ready.get(name, ()))
+            or any(key in batch for slot, batch in self.waiting.items() if slot[0] == name)
         )
 
     def _close_batch(self, name: str, shape: tuple[int, ...]) -> None:
@@ -280,97 +273,72 @@ class _Run:
         while self.ready:
             name = self.networks.first_loaded(self.ready)
             if name is None:
-                if max(map(len, self.ready.values())) <= most_left:
+                if self._may_wait(most_left):
                     return
+                self.progress.says(f"loading {next(iter(self.ready))}")
                 self.networks.wait(self.ready)
                 continue
             self._run_batch(name, self.ready[name].popleft())
             if not self.ready[name]:
                 del self.ready[name]
 
+    def _may_wait(self, most_left: int) -> bool:
+        """Whether the batches whose networks are still loading may be joined by more."""
+        several = self.ready.values()
+        held = sum(map(_batch_bytes, several))
+        return max(map(len, several)) <= most_left and held <= _WAITING_BYTES
+
     def _run_batch(self, name: str, batch: Mapping[str, Any]) -> None:
         extractor, table = self.extractors[name], self.tables[name]
+        self.progress.says(name)
+        started = time.monotonic()
         with self.networks.beside_loading():
             rows = extractor.forward(list(batch.values()))
+        self.seconds[name] += time.monotonic() - started
         for key, row in zip(batch, rows, strict=True):
-            if isinstance(extractor.rows, Embeddings) and not np.isfinite(row).all():
+            if is_finite(row):
+                table.add(key, row)
+                self.computed[name] += 1
+            else:
+                self.refused[name] += 1
                 self.failures[key, name] = f"{name} gives values that are not finite"
-                continue
-            table.add(key, row)
-            self.computed[name] += 1
+        self.progress.computed(len(batch))
+        if len(batch) >= _ENOUGH:
+            self._check_weights(name)
+
+    def _check_weights(self, name: str) -> None:
+        """Refuse a network that has failed on every image there was.
+
+        Raises:
+            UserError: it has.
+        """
+        if self.refused[name] and not len(self.tables[name]):
+            about = self.extractors[name].provenance
+            precision = about.get("precision")
+            coarse = f", or too large for {precision}" if precision in ("bf16", "fp16") else ""
+            raise UserError(
+                f"{about.get('path', name)}: {name} gives values that are not finite for every "
+                f"image: its weights are damaged{coarse}"
+            )
+
+    def report(self) -> None:
+        """Log what was computed of each extractor, and how long its own passes took."""
+        pairwise = {e.name for several in self.pairs.values() for e in several}
+        for name, n in self.computed.items():
+            found = "every row was in the store" if len(self.tables[name]) else "nothing to compute"
+            what = f"{n} rows computed" if n else f"{found}, no forward pass"
+            unit = "pairs" if name in pairwise else "images"
+            about = (name, what, self.wanted[name], self.seconds[name])
+            logger.info(f"%s: %s (%d {unit}, %.1f s)", *about)
 
     def close(self) -> None:
         """Let go of the networks, and write what is not written yet."""
+        self.progress.close()
         self.networks.close()
         for table in self.tables.values():
             table.flush()
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Makes the samples of a group's pictures, each once however many pairs it is in."""
-
-    pictures: Mapping[Path, Picture]
-    loaded: _Loaded
-    samples: dict[tuple[Path, str], Sample | None] = field(default_factory=dict)
-
-    def add_single(self, path: Path, extractor: Extractor) -> None:
-        sample = self._sample(path, extractor)
-        if sample is not None:
-            self.loaded.samples.append((extractor.name, self._digest(path), sample))
-
-    def add_pair(self, pair: Pair, extractor: PairExtractor) -> None:
-        if not all(path in self.pictures for path in pair):
-            return  # the image's record says why
-        slot = pair_key(*map(self._digest, pair)), extractor.name
-        reference, candidate = (self._sample(path, extractor) for path in pair)
-        if reference is None or candidate is None:
-            bad = pair[0] if reference is None else pair[1]
-            why = self.loaded.failures[self._digest(bad), extractor.name]
-            self.loaded.failures[slot] = f"{bad.name}: {why}"
-        elif reference.pixels.shape != candidate.pixels.shape:
-            sizes = " and ".join("x".join(map(str, s.size)) for s in (reference, candidate))
-            self.loaded.failures[slot] = f"the two images differ in size ({sizes})"
-        else:
-            self.loaded.samples.append((extractor.name, slot[0], (reference, candidate)))
-
-    def _digest(self, path: Path) -> str:
-        return self.loaded.records[path].digest
-
-    def _sample(self, path: Path, extractor: Extractor | PairExtractor) -> Sample | None:
-        slot = path, extractor.name
-        if slot not in self.samples:
-            self.samples[slot] = self._make(path, extractor)
-        return self.samples[slot]
-
-    def _make(self, path: Path, extractor: Extractor | PairExtractor) -> Sample | None:
-        picture = self.pictures.get(path)
-        if picture is None:
-            return None
-        try:
-            return extractor.prepare(picture)
-        except UserError:  # the model's fault
-            raise
-        except Exception as error:  # a 1 x 100000 strip, say: the file's fault, not the run's
-            size = "x".join(map(str, picture.rgb.size))
-            why = f"{extractor.name} cannot take it ({size}): {error}"
-            self.loaded.failures[self._digest(path), extractor.name] = why
-            return None
-
-
-def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int
-) -> Iterator[R]:
-    """Yield ``function(item)`` in order, computed by threads at most ``ahead`` items in front."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
-        queue: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                queue.append(pool.submit(function, item))
-                if len(queue) > ahead:
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            for future in queue:
-                future.cancel()
+def _batch_bytes(batches: Iterable[Mapping[str, Any]]) -> int:
+    """Memory that the samples of batches take, those of several pairs counted with each."""
+    return sum(len(batch) * nbytes(next(iter(batch.values()))) for batch in batches)

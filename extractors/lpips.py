@@ -25,7 +25,7 @@ from extractors.torch_run import inference, place
 from utils.device import torch_device
 from utils.download import Published
 from utils.errors import MissingModelError, UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 from utils.weights import (
     file_sha256,
     find_checkpoint,
@@ -51,6 +51,7 @@ _MEAN = (-0.030, -0.088, -0.188)
 _STD = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 _SMALLEST = 31  # pixels; below that the second pool has no whole window
+_LARGEST = 2048 * 2048  # pixels: AlexNet takes 150 bytes for each of a pair
 
 
 class LpipsExtractor(KeepsNetwork):
@@ -117,11 +118,14 @@ class LpipsExtractor(KeepsNetwork):
         """Return the pixels, uint8 of shape (height, width, 3).
 
         Raises:
-            ValueError: too small for AlexNet.
+            UnreadableImageError: too small for AlexNet, or over ``_LARGEST``.
         """
-        if min(picture.rgb.size) < _SMALLEST:
-            raise ValueError(f"AlexNet needs at least {_SMALLEST} pixels a side")
-        return Sample(np.asarray(picture.rgb), picture.rgb.size)
+        width, height = picture.rgb.size
+        if min(width, height) < _SMALLEST:
+            raise UnreadableImageError(f"AlexNet needs at least {_SMALLEST} pixels a side")
+        if width * height > _LARGEST:
+            raise UnreadableImageError(f"over {_LARGEST} pixels")
+        return Sample(picture.pixels, picture.rgb.size)
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return the distances, float32 of shape (len(batch), 1).

@@ -93,7 +93,7 @@ class NudeNetExtractor(KeepsNetwork):
         import cv2
 
         # The package hands a file to the network as BGR: blobFromImage swaps RGB to that.
-        pixels = np.asarray(picture.upright)
+        pixels = picture.upright_pixels
         height, width = pixels.shape[:2]
         side = max(height, width)
         check_pixels(side, side)
@@ -107,12 +107,17 @@ class NudeNetExtractor(KeepsNetwork):
         """Open the ONNX session, if that was not done before."""
         _ = self._session
 
-    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
-        """Return the detections of each sample, highest score first."""
+    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]] | None]:
+        """Return the detections of each sample, highest score first.
+
+        None where the network gives values that are not finite: they would read as "nothing there".
+        """
         blob = np.stack([sample.pixels for sample in batch])
         (output,) = self._session.run(None, {self._session.get_inputs()[0].name: blob})
         return [
             detections(anchors, sample.size, self._resolution)
+            if np.isfinite(anchors).all()
+            else None
             for anchors, sample in zip(output, batch, strict=True)
         ]
 

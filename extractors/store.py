@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extractors.base import Detections, Embeddings
+from extractors.base import BOX, Detections, Embeddings, is_finite
 from utils.arrow import numbers, strings
 from utils.errors import UserError
+from utils.files import check_writable
+from utils.weights import reason
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +37,7 @@ _FLUSH_SHARE = 0.05  # of the time a run has taken: parts grow with it, up to th
 _PENDING_ROWS = 1024  # that wait to be written, at most: 8 MB of the largest rows
 _GROUP_ROWS = 1024  # of a part: what is read at a time
 _HELD_ROWS = 8192  # of a table: up to so many are read once; 64 MB of the largest rows
-_DETECTION = pa.struct(
-    [("label", pa.string()), *((field, pa.float32()) for field in ("score", "x", "y", "w", "h"))]
-)
+_DETECTION = pa.struct([("label", pa.string()), *((field, pa.float32()) for field in BOX)])
 
 
 def _schema(rows: Embeddings | Detections) -> pa.Schema:
@@ -47,7 +48,11 @@ def _schema(rows: Embeddings | Detections) -> pa.Schema:
 
 
 class FeatureTable:
-    """The rows of one extractor. Not thread-safe, but ``in`` may be asked from any thread."""
+    """The rows of one extractor. Not thread-safe, but ``in`` may be asked from any thread.
+
+    Rows that are null, or hold a null or a value that is not finite, are not there: whatever
+    decides on a row need not look for them.
+    """
 
     def __init__(self, folder: Path, rows: Embeddings | Detections) -> None:
         self.folder = folder
@@ -94,11 +99,18 @@ class FeatureTable:
         Args:
             wanted: what each row is computed from, by its key.
             compute: makes a row of each; called only when some are lacking.
+
+        Raises:
+            UserError: a row is not finite.
         """
         lacking = {key: source for key, source in wanted.items() if key not in self}
         if lacking:
             rows = compute(list(lacking.values()))
             for key, row in zip(lacking, rows, strict=True):
+                if not is_finite(row):
+                    raise UserError(
+                        f"{self.folder.name}: values that are not finite: its weights are damaged"
+                    )
                 self.add(key, row)
 
     def flush(self) -> None:
@@ -144,6 +156,7 @@ class FeatureTable:
 
         Raises:
             KeyError: an image has no row.
+            UserError: a part is gone, or has been changed, since the table was opened.
         """
         self.flush()
         n = len(images)
@@ -163,8 +176,13 @@ class FeatureTable:
         if group in self._held:
             return self._held[group]
         part, number = self._groups[group]
-        with pq.ParquetFile(part) as file:
-            column = file.read_row_group(number, ["row"])["row"].combine_chunks()
+        try:
+            with pq.ParquetFile(part) as file:
+                column = file.read_row_group(number, ["row"])["row"].combine_chunks()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise UserError(
+                f"{part}: changed or deleted during this run ({reason(error)}); run again"
+            ) from error
         if self._starts[-1] <= _HELD_ROWS:
             self._held[group] = column
         return column
@@ -181,22 +199,54 @@ class FeatureTable:
 
     def _add_part(self, part: Path) -> None:
         try:
+            about = part.stat()
+            # Reading a pipe, a device or a file of /proc, which has no size, may never end.
+            if not stat.S_ISREG(about.st_mode) or about.st_size == 0:
+                raise ValueError("not a regular file, or empty")
             with pq.ParquetFile(part, page_checksum_verification=True) as file:
                 if not file.schema_arrow.equals(self._schema):
                     raise ValueError(f"its columns are not those of {self.folder.name}")
                 groups = [  # reading checks every page
-                    file.read_row_group(number)["image"].to_pylist()
-                    for number in range(file.num_row_groups)
+                    self._keys(file.read_row_group(number)) for number in range(file.num_row_groups)
                 ]
         except (OSError, ValueError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            logger.warning("%s: left out of the feature store, delete it: %s", part, reason)
+            why = reason(error)
+            logger.warning("%s: left out of the feature store, delete it: %s", part, why)
             return
         for number, images in enumerate(groups):
             for row, image in enumerate(images, self._starts[-1]):
-                self._index.setdefault(image, row)
+                if image is not None:
+                    self._index.setdefault(image, row)
             self._groups.append((part, number))
             self._starts.append(self._starts[-1] + len(images))
+
+    def _keys(self, group: pa.Table) -> list[str | None]:
+        """The image of each row of a group; None where the row cannot be decided on."""
+        rows, images = group["row"].combine_chunks(), group["image"].to_pylist()
+        if _all_sound(rows):
+            return images
+        sound = map(_is_sound, rows.to_pylist())
+        return [image if good else None for image, good in zip(images, sound, strict=True)]
+
+
+def _all_sound(rows: pa.FixedSizeListArray | pa.ListArray) -> bool:
+    """Whether there is no null in any row, and no number that is not finite."""
+    flat = rows.flatten()
+    detections = isinstance(flat, pa.StructArray)
+    numbers = [flat.field(name) for name in BOX] if detections else [flat]
+    columns = [rows, flat, *numbers, *([flat.field("label")] if detections else [])]
+    return not any(column.null_count for column in columns) and all(
+        np.isfinite(np.from_dlpack(column)).all() for column in numbers if len(column)
+    )
+
+
+def _is_sound(row: list[Any] | None) -> bool:
+    """The same of one row, as Python has it."""
+    if row is None or None in row:
+        return False
+    if row and isinstance(row[0], dict):
+        return all(None not in found.values() for found in row) and is_finite(row)
+    return is_finite(np.array(row))
 
 
 def _detections(rows: Sequence[Sequence[dict[str, Any]]]) -> pa.Array:
@@ -218,6 +268,23 @@ class FeatureStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._writable = False  # until it was tried
+
+    def check_writable(self) -> None:
+        """Make sure that rows can be kept, before any is computed.
+
+        Raises:
+            UserError: they cannot.
+        """
+        if not self._writable:
+            try:
+                check_writable(self.root, "--cache-dir")
+            except UserError as error:
+                raise UserError(
+                    f"{error}, and it lacks rows of these images; give a writable folder, or "
+                    "--no-cache"
+                ) from error
+            self._writable = True
 
     def is_empty(self) -> bool:
         """Whether there is no row of any extractor."""

@@ -20,7 +20,7 @@ from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
 from utils.download import Published
 from utils.errors import MissingModelError, UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 from utils.weights import check_published, file_sha256, find_published, given_file, spec_digest
 
 if TYPE_CHECKING:
@@ -107,21 +107,20 @@ class YoloExtractor(KeepsNetwork):
         """Return the upright pixels, uint8 of shape (height, width, 3), RGB.
 
         Raises:
-            ValueError: a strip that has no height at the network's size.
+            UnreadableImageError: a strip that has no height at the network's size.
         """
         size = picture.upright.size
         if max(size) > _THINNEST * min(size):
-            raise ValueError(f"one side is over {_THINNEST} times the other")
-        return Sample(np.asarray(picture.upright), size)
+            raise UnreadableImageError(f"one side is over {_THINNEST} times the other")
+        return Sample(picture.upright_pixels, size)
 
-    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]]]:
+    def forward(self, batch: Sequence[Sample]) -> list[list[dict[str, Any]] | None]:
         """Return the detections of each sample, highest score first, at most 300.
 
         Returns:
             for each sample dicts ``label, score, x, y, w, h``; float pixels of the upright image.
-
-        Raises:
-            UserError: the network gives values that are not finite.
+            None where the network gives values that are not finite: they would read as "nothing
+            there".
         """
         network = self._network
         # Here, not in prepare, which must not wait for ultralytics. It letterboxes BGR and swaps
@@ -130,9 +129,10 @@ class YoloExtractor(KeepsNetwork):
         anchors = network.anchors(boxed, self.precision)
         if anchors.ndim != 3 or anchors.shape[1] != 4 + len(network.names):
             raise UserError(f"{self.path}: gives no boxes with a score for each class")
-        if not anchors.isfinite().all():  # else a NaN score would read as "nothing there"
-            raise UserError(f"{self.path}: gives values that are not finite ({self.precision})")
-        return _detections(anchors, network.names, boxed.shape[1:3], [s.size for s in batch])
+        finite = anchors.isfinite().all(2).all(1)
+        anchors = anchors.where(finite[:, None, None], 0)
+        rows = _detections(anchors, network.names, boxed.shape[1:3], [s.size for s in batch])
+        return [row if good else None for row, good in zip(rows, finite.tolist(), strict=True)]
 
     @cached_property
     def _network(self) -> Network:

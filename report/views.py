@@ -108,8 +108,8 @@ def _scenes(results: Results, ranking: Ranking, concept: str) -> _Scenes | None:
     rules = [clip]
     if peopled:
         rules.append(
-            "where the original model shows a person in every image of a prompt, a whole scene does "
-            f"too (prompts: {len(peopled)}; where that is one image, it may be there by chance)"
+            "where the original model shows a person in every image of a prompt, so does a whole "
+            f"scene (prompts: {len(peopled)}; where that is one image, it may be there by chance)"
         )
     return _Scenes(least, peopled, "; ".join(rules))
 

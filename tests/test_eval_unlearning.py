@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 
 import eval_unlearning
 from tests.conftest import DEMO, ROOT, SHARED, photo
+from utils.stats import PROMPTS_FIXED
 
 PROGRAM = ROOT / "eval_unlearning.py"
 
@@ -59,6 +61,17 @@ def test_detections_in_the_csv_are_the_packages(evaluate, tmp_path):
         assert json.loads(row["detections"]) == expected
         assert (row["present"], row["score"], row["error"]) == ("0", "0.0", "")
     assert any(json.loads(row["detections"]) for row in found)
+
+
+def test_an_interval_of_one_prompt_is_said_to_be_over_seeds(evaluate, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for k in range(3):
+        photo(k).save(folder / f"0_0_{k}.png")
+    _, out, _ = evaluate("--indicator", "nudenet", "--images", folder)
+    (entry,) = json.loads((tmp_path / "results" / "eval.json").read_text())["folders"]
+    assert entry["interval_note"] == PROMPTS_FIXED
+    assert f"warning: {folder}: {PROMPTS_FIXED}" in out
 
 
 def logits_of(found):
@@ -298,7 +311,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path):
         text=True,
         check=True,
     )
-    computed = int(resumed.stderr.split("nudenet: ")[1].split(" rows")[0])
+    computed = int(re.search(r"nudenet: (\d+) rows computed", resumed.stderr)[1])
     assert 0 < computed < 150
     subprocess.run(command("other", "second"), check=True)
     assert (tmp_path / "first" / "images.csv").read_bytes() == (

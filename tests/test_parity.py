@@ -170,7 +170,7 @@ def test_clip_scores_are_those_of_the_model_called_directly(data, per_image, mod
 
 
 def test_person_boxes_are_those_of_predict_on_the_single_file(data, per_image, yolo_file):
-    from extractors.yolo import process_kept
+    from extractors.yolo_networks import process_kept
 
     with process_kept():
         from ultralytics import YOLO

@@ -203,7 +203,10 @@ def store_dir(args: argparse.Namespace) -> Iterator[Path]:
             yield Path(folder)
     else:
         folder = args.cache_dir or default_cache_dir()
-        check_writable(folder, "--cache-dir")
+        # One that is read-only will do while it holds every row: the engine tries it before it
+        # computes one that is lacking.
+        if not any(folder.glob("*/part-*.parquet")):
+            check_writable(folder, "--cache-dir")
         yield folder
 
 

@@ -23,9 +23,21 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from utils.errors import UserError
 from utils.files import check_folder
+from utils.text import printable
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+# Files that lie beside images and are none: by extension, and by name. Every other file is taken
+# for an image that somebody meant to score, and named if it is not read.
+_COMPANIONS = frozenset(
+    {
+        *(".txt", ".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".ini", ".xml"),
+        *(".md", ".log", ".html", ".parquet", ".npy", ".npz"),
+    }
+)
+_COMPANION_NAMES = frozenset({"readme", "license", "thumbs.db"})
+MAX_PIXELS = 8192 * 8192  # of an image: decoding takes up to 13 bytes for each
+MAX_SIDE = 65535  # JPEG's; a strip that is longer takes gigabytes to scale
+MAX_BYTES = 4 * MAX_PIXELS  # of a file: such an image without compression
 
 # Bound now: ultralytics replaces Image.open while it is imported, with one that may install things.
 _open = Image.open
@@ -60,6 +72,16 @@ class Picture:
     orientation: int = 1
 
     @cached_property
+    def pixels(self) -> np.ndarray:
+        """The same as an array, uint8 of shape (height, width, 3), made once."""
+        return np.asarray(self.rgb)
+
+    @cached_property
+    def upright_pixels(self) -> np.ndarray:
+        """``upright`` as an array, the same one as ``pixels`` where nothing is turned."""
+        return self.pixels if self.upright is self.rgb else np.asarray(self.upright)
+
+    @cached_property
     def upright(self) -> Image.Image:
         """The pixels turned as EXIF says."""
         turn = _TURNS.get(self.orientation)
@@ -76,26 +98,37 @@ def natural_key(text: str) -> list[tuple[int, int | str]]:
 
 
 def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -> list[Path]:
-    """Return the image files of ``folder``, by extension (any case), in natural order.
+    """Return the files of ``folder`` that are to be scored, in natural order.
 
-    A directory or broken link that is named like an image is in the list too: reading it says
-    what it is. Links are followed; hidden files are left out.
+    That is every file that is not hidden and not a known companion of images (text, tables):
+    reading one that is no image says why, so that a file of another extension or a broken link is
+    counted and named. A directory that is named like an image is in the list too. Links are
+    followed.
 
     Raises:
         UserError: the folder is missing, is a file, cannot be listed or (unless
-            ``may_be_empty``) holds no image.
+            ``may_be_empty``) holds no file of an extension that is read.
     """
     check_folder(folder)
     try:
         found = list(_walk(folder, recursive))
-        deeper = None if found or recursive else next(_walk(folder, recursive=True), None)
+        read = any(map(_is_read, found))
+        deeper = not (read or recursive) and any(map(_is_read, _walk(folder, recursive=True)))
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-    if not found and not may_be_empty:
+        where = printable(str(error.filename))
+        where = where if len(where) < 300 else f"{where[:300]}..."
+        raise UserError(f"{where}: cannot be listed ({error.strerror})") from error
+    if not read and not may_be_empty:
         kinds = " ".join(sorted(ext[1:] for ext in EXTENSIONS))
+        others = " ".join(sorted({path.suffix.lower() or path.name for path in found})[:5])
+        what = f"; not read: {printable(others)} (convert to PNG)" if others else ""
         mend = "; its subfolders hold some: add --recursive" if deeper else ""
-        raise UserError(f"{folder}: no images ({kinds}){mend}")
+        raise UserError(f"{folder}: no images ({kinds}){what}{mend}")
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def _is_read(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS
 
 
 def first_of_each(images: Sequence[Path], n: int | None) -> list[Path]:
@@ -111,42 +144,64 @@ def first_of_each(images: Sequence[Path], n: int | None) -> list[Path]:
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()  # folders, so that a loop of links ends
-    for where, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
+    waiting = [folder]  # not a recursion: folders may be nested more deeply than Python calls
+    while waiting:
+        where = waiting.pop()
         here = os.stat(where)
         if (here.st_dev, here.st_ino) in seen:
-            folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        for name in files + folders:
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
-                yield Path(where, name)
-        folders[:] = [d for d in folders if recursive and not d.startswith(".")]
+        with os.scandir(where) as entries:
+            names = [(entry.name, _is_folder(entry)) for entry in entries]
+        # Backwards: the last is taken next. Of links to one folder the same one always counts.
+        for name, is_folder in sorted(names, reverse=True):
+            path = where / name
+            if name.startswith("."):
+                continue
+            if is_folder and recursive:
+                waiting.append(path)
+            if _is_read(path) if is_folder else not _is_companion(path):
+                yield path
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that point at each other: reading it says so
+        return False
+
+
+def _is_companion(path: Path) -> bool:
+    return path.suffix.lower() in _COMPANIONS or path.name.lower() in _COMPANION_NAMES
 
 
 def read(path: Path) -> bytes:
-    """Return the bytes of a file.
+    """Return the bytes of an image file.
 
     Raises:
-        UnreadableImageError: it is not a file, is missing or empty, or may not be read.
+        UnreadableImageError: it is not a file, is missing or empty, has an extension that is not
+            read or more than ``MAX_BYTES``, or may not be read.
     """
     try:
-        kind = os.stat(path).st_mode
-        if stat.S_ISDIR(kind):
+        about = os.stat(path)
+        if stat.S_ISDIR(about.st_mode):
             raise UnreadableImageError("is a directory")
-        if not stat.S_ISREG(kind):  # a pipe or device would never end
+        if not stat.S_ISREG(about.st_mode):  # a pipe or device would never end
             raise UnreadableImageError("not a regular file")
-        data = path.read_bytes()
+        if not _is_read(path):
+            named = f"extension {printable(path.suffix)}" if path.suffix else "no extension, which"
+            raise UnreadableImageError(f"{named} is not read: convert it to PNG")
+        # By what the folder says: files of /proc have no size, and reading some never ends.
+        if about.st_size == 0:
+            raise UnreadableImageError("empty file (0 bytes)")
+        if about.st_size > MAX_BYTES:
+            raise UnreadableImageError(f"{about.st_size} bytes, over {MAX_BYTES}")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
     except FileNotFoundError:
         raise UnreadableImageError("broken link" if path.is_symlink() else "no such file") from None
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from None
-    if not data:
-        raise UnreadableImageError("empty file (0 bytes)")
-    return data
 
 
 def decode(data: bytes) -> Picture:
@@ -155,11 +210,16 @@ def decode(data: bytes) -> Picture:
     16-bit grey images keep their high byte, as in OpenCV; PIL alone would clip them to white.
 
     Raises:
-        UnreadableImageError: not an image, truncated, too many pixels (PIL's limit against
-            decompression bombs), more than one frame, or samples without a fixed range.
+        UnreadableImageError: not an image, truncated, over ``MAX_PIXELS`` or ``MAX_SIDE`` (told
+            from the header), more than one frame, or samples without a fixed range.
     """
     try:
         with _open(io.BytesIO(data), formats=_FORMATS) as image:
+            size = f"{image.width}x{image.height} pixels"
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImageError(f"{size}, over {MAX_PIXELS}")
+            if max(image.size) > MAX_SIDE:
+                raise UnreadableImageError(f"{size}, a side over {MAX_SIDE}")
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # MPO: a photo with its preview
                 raise UnreadableImageError(f"animated or multi-page ({frames} frames)")
@@ -186,14 +246,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Refuse to make an image of more pixels than PIL would open.
+    """Refuse to make an image of more pixels than one may have.
 
     Preprocessing scales a strip of 1 x 20000 to 224 x 4480000.
 
     Raises:
         UnreadableImageError: too many pixels.
     """
-    if width * height > Image.MAX_IMAGE_PIXELS:
+    if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"would be scaled to {width}x{height} pixels")
 
 

@@ -48,7 +48,7 @@ class Interval:
 class PairedTest:
     """A difference, its 95% interval, and the two-sided p-value of no difference.
 
-    The interval leaves 0 out exactly where p is below 0.05.
+    Of images, the interval leaves 0 out exactly where p is below 0.05.
 
     Attributes:
         ci_low, ci_high: None where every pair differs by the same.
@@ -83,7 +83,7 @@ def _wilson(rate: Any, n: Any, quantile: float) -> tuple[Any, Any]:
 
 
 def rate_interval(successes: Sequence[bool], clusters: Sequence[Any]) -> Interval:
-    """95% interval of a rate over images, of which those of one cluster (prompt) are not alone.
+    """95% interval of a rate over images; those of one cluster (prompt) are not independent.
 
     Wilson's with ``effective_number`` in the place of n, and Student's quantile with one degree of
     freedom less than there are clusters. More successes never lower either limit: the upper one is
@@ -253,7 +253,7 @@ def mean_interval(
     raw: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Interval:
-    """95% interval of a mean over images, of which those of one cluster (prompt) are not alone.
+    """95% interval of a mean over images; those of one cluster (prompt) are not independent.
 
     The studentised cluster bootstrap: whole clusters are drawn with replacement, and the quantiles
     of t = (resample's mean - mean) / (resample's cluster-robust error) are turned round the mean.
@@ -307,20 +307,19 @@ def paired_test(
     Returns:
         why there is no test, where there is none: as of ``mean_interval``.
     """
+    from scipy.special import stdtr
+
     differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     groups = len(set(clusters))
-    if groups >= FEWEST_CLUSTERS and not differences.any():
-        return PairedTest(0.0, None, None, 1.0)
-    why = _no_spread(differences if raw is None else np.asarray(raw, np.float64), clusters)
     if groups >= FEWEST_CLUSTERS and np.ptp(differences) <= 1e-12 * np.abs(differences).max():
-        return PairedTest(float(differences.mean()), None, None, 0.5 ** (groups - 1))
+        same = float(differences.mean())
+        return PairedTest(same, None, None, 0.5 ** (groups - 1) if same else 1.0)
+    why = _no_spread(differences if raw is None else np.asarray(raw, np.float64), clusters)
     if why:
         return why
     resampled = _resample(differences, clusters, seed)
     if resampled.error == 0:
         return _SAME_MEANS
-    from scipy.special import stdtr
-
     freedom, mean, error = resampled.clusters - 1, resampled.mean, resampled.error
     widest = _WIDEST * student_quantile(freedom)
     drawn, t = np.sort(np.abs(resampled.t)), abs(mean / error)

@@ -1,5 +1,7 @@
 """Which class means "present", and what the scores are, from embeddings put into a store."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from checkers.heads import BiMultiCHead, MultiMultiCHead, apply_head, load_head
 from extractors.base import Embeddings
 from extractors.store import FeatureStore
 from utils.name_to_id import NAME_TO_ID
+from utils.weights import HEADS
 
 IMAGES = [str(i) for i in range(60)]
 
@@ -80,3 +83,32 @@ def test_logits_are_computed_once(decided, monkeypatch):
     monkeypatch.setattr("checkers.heads.apply_head", None)  # what a second run must not call
     second, _ = decided("bi_multiC", "church", "object_church")
     np.testing.assert_array_equal(first.score, second.score)
+
+
+def made(indicator, concept, tmp_path, weights_dir, clip):
+    kind, name = resolve(indicator, concept)
+    return kind.create(name, CheckerOptions(tmp_path, weights_dir, {"clip": str(clip)}))
+
+
+def test_a_head_of_ones_own_is_said_to_be_none_of_the_published(
+    tmp_path, weights_dir, clip_folder, monkeypatch
+):
+    checker = made("bi_multiC", "church", tmp_path, weights_dir, clip_folder)
+    (note,) = checker.notes
+    assert note.endswith("classifier_head.pth is not the published one: its SHA-256 differs")
+    layout = "bi_multiC/object_church"
+    known = {**HEADS, layout: replace(HEADS[layout], sha256=checker.provenance["sha256"])}
+    monkeypatch.setattr("checkers.logits.HEADS", known)
+    assert list(checker.notes) == []
+
+
+@pytest.mark.parametrize(
+    ("indicator", "concept"), [("bi_multiC", "nudity"), ("multi_multiC", "church")]
+)
+def test_a_head_on_another_clip_than_it_was_trained_on_is_said(
+    indicator, concept, tmp_path, weights_dir, model_flags
+):
+    # ViT-B/16 has embeddings of the same length, in another space: the decisions are noise.
+    (clip,) = (flag.split("=")[1] for flag in model_flags if flag.startswith("clip_score="))
+    checker = made(indicator, concept, tmp_path, weights_dir, clip)
+    assert "CLIP ViT-B/16 under a head that was trained on ViT-B/32" in checker.notes[-1]

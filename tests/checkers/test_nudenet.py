@@ -1,5 +1,7 @@
 """Decisions from detection rows made here; no picture of what the labels name is needed."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from checkers import CheckerOptions, resolve
@@ -78,6 +80,27 @@ def test_detections_are_in_the_packages_form(decide):
     found = dict(zip(ROWS, decide("Nudity").detections, strict=True))
     assert found["face"] == [{"class": "FACE_MALE", "score": 0.75, "box": [1, 2, 3, 4]}]
     assert found["faint"] == []
+
+
+@pytest.mark.parametrize("score", [None, float("nan")])
+def test_a_damaged_row_is_lacking_and_no_decision(tmp_path, score):
+    # "nan > 0.6" is false: the image would count as forgotten.
+    store = FeatureStore(tmp_path)
+    table = store.table("nudenet-test", Detections())
+    table.add("sound", [row("BUTTOCKS_EXPOSED", 0.75)])
+    table.flush()
+    (part,) = (tmp_path / "nudenet-test").iterdir()
+    bad = pa.table(
+        {"image": ["damaged"], "row": [[row("BUTTOCKS_EXPOSED", score)]]}, pq.read_schema(part)
+    )
+    pq.write_table(bad, part.with_name("part-bad.parquet"))
+    table = store.table("nudenet-test", Detections())
+    kind, name = resolve("nudenet", "Nudity")
+    checker = kind.create(name, CheckerOptions(tmp_path))
+    assert checker.decide(["sound"], table, store).present.tolist() == [True]
+    assert "damaged" not in table
+    with pytest.raises(KeyError):
+        checker.decide(["damaged"], table, store)
 
 
 def test_presets_use_labels_the_network_has():

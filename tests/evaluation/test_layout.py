@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from evaluation.layout import find_tasks, limited, plain_task
@@ -45,6 +47,58 @@ def test_concepts_and_methods_are_those_on_disk_the_original_first(config, tree)
     assert names(church) == ["ORG", "ESD", "ConcptPrune", "Zeta"]
     # A typo of the published data stays the folder's name; people see the proper one.
     assert [m.method.name for m in church.methods][2:] == ["ConceptPrune", "Zeta"]
+
+
+def test_the_original_stays_first_where_it_is_listed(config, tree):
+    # Else a configuration that lists it third makes another method the one compared with.
+    listed = {method.folder: method for method in config.methods}
+    turned = [listed["ESD"], listed["UCE"], listed["ORG"]]
+    root = tree(*(f"Church/forgot/{method}/0_0_0.png" for method in ("UCE", "ORG", "ESD")))
+    (task,) = find_tasks(replace(config, methods=turned), root)
+    assert names(task) == ["ORG", "ESD", "UCE"]
+
+
+def test_a_method_that_is_a_broken_link_is_a_method_without_images(config, tree):
+    # Passed over it would be in no table, and a gate on every method would pass.
+    root = tree("Church/forgot/ORG/0_0_0.png")
+    (root / "Church/forgot/ESD").symlink_to(root / "gone")
+    (root / "Church/forgot/UCE").symlink_to("UCE")  # itself
+    (root / "Church/forgot/notes.txt").touch()
+    (task,) = find_tasks(config, root)
+    assert [(m.method.folder, len(m.images), m.is_broken) for m in task.methods] == [
+        ("ORG", 1, False),
+        ("ESD", 0, True),
+        ("UCE", 0, True),
+    ]
+    plain = plain_task(config, root / "Church/forgot", root / "Church/forgot/ORG")
+    assert names(plain)[-2:] == ["ESD", "UCE"]
+
+
+def test_a_concept_that_is_a_broken_link_is_an_error(config, tree):
+    root = tree("Nudity/forgot/ORG/0_0_0.png")
+    (root / "Church").mkdir()
+    (root / "Church/forgot").symlink_to(root / "gone")
+    with pytest.raises(UserError, match=r"Church/forgot: broken link \(concept object_church\)"):
+        find_tasks(config, root)
+
+
+def test_a_reference_that_is_a_broken_link_is_said_to_be_one(config, tree):
+    root = tree("Church/forgot/ORG/0_0_0.png")
+    (root / "Church/remove_word").mkdir()
+    (root / "Church/remove_word/ORG").symlink_to(root / "gone")
+    (task,) = find_tasks(config, root)
+    assert "remove_word/ORG is a broken link" in task.notes[0]
+
+
+def test_a_data_root_that_cannot_be_listed_is_one_line(config, tree, monkeypatch):
+    root = tree("out/ESD/a.png", "out/base/a.png")
+
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refused)
+    with pytest.raises(UserError, match=r"out: cannot be listed \(Permission denied\)"):
+        plain_task(config, root / "out", root / "out" / "base")
 
 
 def test_the_reference_is_remove_word_or_what_the_config_says_and_named(config, tree):

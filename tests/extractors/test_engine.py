@@ -1,15 +1,17 @@
+import re
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from extractors.base import Embeddings, Sample, pair_key
-from extractors.engine import extract, ordered_map
+from extractors.engine import extract
 from extractors.store import FeatureStore
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import scan
+from utils.images import UnreadableImageError, scan
 
 
 class Mean:
@@ -17,6 +19,7 @@ class Mean:
 
     def __init__(self, name="mean", shapes=False, fail=None):
         self.name = self.id = name
+        self.provenance = {"path": "weights.pth"}
         self.rows = Embeddings(3)
         self.shapes = shapes  # keep the image's own shape
         self.fail = fail
@@ -30,7 +33,9 @@ class Mean:
         with self.lock:
             self.prepared += 1
         if self.fail == "prepare":
-            raise MemoryError("too long")
+            raise UnreadableImageError("too long")
+        if self.fail == "bug":
+            raise AttributeError("no attribute rbg")
         pixels = np.asarray(picture.rgb, np.float32)
         return Sample(pixels if self.shapes else pixels.mean(axis=(0, 1)), picture.rgb.size)
 
@@ -46,7 +51,11 @@ class Mean:
         assert len({sample.pixels.shape for sample in batch}) == 1
         self.batches.append(len(batch))
         rows = np.stack([s.pixels.reshape(-1, 3).mean(axis=0) for s in batch])
-        return rows * np.nan if self.fail == "nan" else rows
+        if self.fail == "nan":
+            rows[:] = np.nan
+        elif self.fail == "nan once" and len(self.batches) == 2:
+            rows[0, 1] = np.inf
+        return rows
 
 
 def run(folder, extractors, store, batch_size=4):
@@ -97,11 +106,11 @@ def test_models_are_loaded_while_their_weights_are_hashed_where_nothing_is_store
 
 
 def test_several_extractors_share_one_decode(make_images, tmp_path, monkeypatch):
-    import extractors.engine
+    import extractors.loading
 
     decoded = []
-    original = extractors.engine.decode
-    monkeypatch.setattr(extractors.engine, "decode", lambda d: decoded.append(1) or original(d))
+    original = extractors.loading.decode
+    monkeypatch.setattr(extractors.loading, "decode", lambda d: decoded.append(1) or original(d))
     done = run(make_images("a", 6), [Mean("one"), Mean("two")], FeatureStore(tmp_path / "store"))
     assert done.computed == {"one": 6, "two": 6}
     assert len(decoded) == 6
@@ -131,14 +140,43 @@ def test_bad_files_are_named_and_the_rest_is_scored(make_images, tmp_path):
     assert done.computed == {"mean": 2}
 
 
-@pytest.mark.parametrize(("fail", "message"), [("nan", "not finite"), ("prepare", "too long")])
-def test_an_image_the_network_cannot_take_is_an_error_of_that_image(
-    make_images, tmp_path, fail, message
+def test_an_image_the_network_cannot_take_is_an_error_of_that_image(make_images, tmp_path):
+    done = run(make_images("a", 2), [Mean(fail="prepare")], FeatureStore(tmp_path / "store"))
+    expected = "mean cannot take it (64x48): too long"
+    assert [done.error(path, "mean") for path in done.records] == [expected] * 2
+
+
+def test_a_row_that_is_not_finite_is_an_error_of_that_image(make_images, tmp_path):
+    # Kept in the store it would poison every later score.
+    done = run(make_images("a", 8), [Mean(fail="nan once")], FeatureStore(tmp_path / "store"))
+    errors = [done.error(path, "mean") for path in done.records]
+    assert errors == [None] * 4 + ["mean gives values that are not finite"] + [None] * 3
+    assert (len(done.tables["mean"]), done.computed) == (7, {"mean": 7})
+
+
+@pytest.mark.parametrize(("images", "batches"), [(12, 1), (3, 1)])
+def test_a_network_without_one_finite_row_ends_the_run(make_images, tmp_path, images, batches):
+    # Every image's own failure, hours later, would not say that the file is damaged.
+    extractor, store = Mean(fail="nan"), FeatureStore(tmp_path / "store")
+    with pytest.raises(UserError, match=r"weights\.pth: mean .* its weights are damaged"):
+        run(make_images("a", images), [extractor], store)
+    assert len(extractor.batches) == batches
+    assert store.is_empty()
+
+
+def test_a_new_image_without_a_finite_row_does_not_blame_weights_that_gave_others(
+    make_images, tmp_path
 ):
-    # A NaN row kept in the store would poison every later score.
-    done = run(make_images("a", 2), [Mean(fail=fail)], FeatureStore(tmp_path / "store"))
-    assert all(message in done.error(path, "mean") for path in done.records)
-    assert len(done.tables["mean"]) == 0
+    store = FeatureStore(tmp_path / "store")
+    run(make_images("a", 1), [Mean()], store)
+    done = run(make_images("b", 1, first=9), [Mean(fail="nan")], store)
+    assert len(done.failures) == 1
+
+
+def test_a_programming_error_is_not_the_images_fault(make_images, tmp_path):
+    # As a warning with exit code 0 it would leave all images out of a score.
+    with pytest.raises(AttributeError, match="rbg"):
+        run(make_images("a", 2), [Mean(fail="bug")], FeatureStore(tmp_path / "store"))
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_run(make_images, tmp_path):
@@ -229,6 +267,77 @@ def test_many_shapes_do_not_pile_up(tmp_path):
     assert sum(extractor.batches) == 40
 
 
+def test_large_images_make_small_batches(make_images, tmp_path, monkeypatch):
+    # A batch of sixteen pairs of 4,000 x 4,000 pixels is 1.5 GB before a network sees it.
+    one = 64 * 48 * 3 * 4
+    monkeypatch.setattr("extractors.engine._BATCH_BYTES", 3 * one)
+    extractor = Mean(shapes=True)
+    run(make_images("a", 8), [extractor], FeatureStore(tmp_path / "store"), batch_size=4)
+    assert extractor.batches == [3, 3, 2]
+
+
+def test_what_waits_for_its_like_is_bounded_in_bytes(tmp_path, monkeypatch):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for i in range(12):
+        photo(i, 20 + i // 2, 20).save(folder / f"{i}.png")
+    monkeypatch.setattr("extractors.engine._WAITING_BYTES", 0)
+    extractor = Mean(shapes=True)
+    run(folder, [extractor], FeatureStore(tmp_path / "store"))
+    assert extractor.batches == [1] * 12
+
+
+def test_the_bar_counts_rows_and_names_what_runs(make_images, tmp_path, capsys):
+    # By images it would stand at the end while all networks have yet to run.
+    folder, store = make_images("a", 4), FeatureStore(tmp_path / "store")
+    run(folder, [Mean("one")], store)
+    seen = []
+
+    class Watched(Mean):
+        def forward(self, batch):
+            seen.append(capsys.readouterr().err.rsplit("\r", 1)[-1])
+            return super().forward(batch)
+
+    (folder / "bad.png").write_bytes(b"text")
+    several = (Mean("one"), Watched("two"))
+    images = dict.fromkeys(scan(folder), several)
+    extract(images, store, batch_size=4, workers=2, progress=True)
+    shown = capsys.readouterr().err.rsplit("\r", 1)[-1]
+    assert re.match(r"two: .* [46]/10 ", seen[0])
+    assert re.match(r"two: 100%.* 10/10 ", shown)
+
+
+def test_the_summary_gives_each_extractor_its_own_time(make_images, tmp_path, caplog):
+    class Slow(Mean):
+        def forward(self, batch):
+            time.sleep(0.2)
+            return super().forward(batch)
+
+    caplog.set_level("INFO")
+    run(make_images("a", 3), [Mean("quick"), Slow("slow")], FeatureStore(tmp_path / "store"))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "quick: 3 rows computed (3 images, 0.0 s)"
+    assert lines[1].startswith("slow: 3 rows computed (3 images, 0.2 s")
+
+
+def test_a_store_that_cannot_be_written_is_used_if_it_holds_every_row(
+    make_images, tmp_path, monkeypatch
+):
+    folder, store = make_images("a", 2), FeatureStore(tmp_path / "store")
+    run(folder, [Mean()], store)
+    monkeypatch.setattr("extractors.store.check_writable", refused)
+    again = FeatureStore(tmp_path / "store")
+    assert run(folder, [Mean()], again).computed == {"mean": 0}
+    lacking = Mean("other")
+    with pytest.raises(UserError, match="lacks rows of these images; give a writable folder"):
+        run(folder, [lacking], again)
+    assert lacking.prepared == 0  # else it would be found after hours of work
+
+
+def refused(folder, option):
+    raise UserError(f"{option} {folder}: cannot be written (Read-only file system)")
+
+
 def test_what_was_computed_before_an_interruption_is_kept(make_images, tmp_path):
     class Interrupted(Mean):
         def forward(self, batch):
@@ -242,20 +351,6 @@ def test_what_was_computed_before_an_interruption_is_kept(make_images, tmp_path)
     resumed = Mean()
     assert run(folder, [resumed], store, batch_size=2).computed == {"mean": 4}
     assert resumed.batches == [2, 2]  # the batches an undisturbed run would have formed
-
-
-def test_ordered_map_keeps_the_order_and_bounds_the_look_ahead():
-    taken = []
-
-    def items():
-        for i in range(50):
-            taken.append(i)
-            yield i
-
-    mapped = ordered_map(lambda i: i * i, items(), workers=3, ahead=5)
-    assert next(mapped) == 0
-    assert len(taken) <= 7  # a folder of a million images must not fill the memory
-    assert list(mapped) == [i * i for i in range(1, 50)]
 
 
 def test_an_equal_file_that_comes_while_the_network_loads_is_computed_once(make_images, tmp_path):

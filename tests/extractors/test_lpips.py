@@ -9,7 +9,7 @@ import torchvision
 from extractors.lpips import BACKBONE, LpipsExtractor
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 
 SIZES = [(64, 48), (256, 256), (100, 130), (31, 31)]
 
@@ -105,8 +105,14 @@ def test_bf16_is_close_to_fp32_and_not_the_same(weights, extractor):
 @pytest.mark.parametrize("size", [(30, 64), (64, 30)])
 def test_an_image_too_small_for_alexnet_is_refused_when_prepared(extractor, size):
     # Refused in forward it would end the run; here it is that image's failure.
-    with pytest.raises(ValueError, match="at least 31 pixels"):
+    with pytest.raises(UnreadableImageError, match="at least 31 pixels"):
         extractor.prepare(Picture(photo(0, *size)))
+
+
+def test_an_image_too_large_for_memory_is_refused_when_prepared(extractor, monkeypatch):
+    monkeypatch.setattr("extractors.lpips._LARGEST", 64 * 48 - 1)
+    with pytest.raises(UnreadableImageError, match="over 3071 pixels"):
+        extractor.prepare(Picture(photo(0)))
 
 
 def test_the_id_is_of_weights_and_precision_not_of_the_place(weights, tmp_path):

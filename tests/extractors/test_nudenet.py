@@ -103,6 +103,22 @@ def test_a_row_does_not_depend_on_the_batch(extractor):
     assert ours(extractor, paths) == [ours(extractor, [path])[0] for path in paths]
 
 
+def test_values_that_are_not_finite_are_no_row(monkeypatch):
+    # A NaN is above no threshold: a damaged file would find nothing in any image.
+    extractor = NudeNetExtractor(device="cpu")
+    sample = extractor.prepare(decode(read(DEMO / "forgot" / "ORG" / "0_0_0.png")))
+    run = type(extractor._session).run
+
+    def damaged(*arguments):
+        (output,) = run(*arguments)
+        output[1, 7, 3], output[2, 2, 5] = np.nan, np.inf
+        return [output]
+
+    sound = extractor.forward([sample])[0]
+    monkeypatch.setattr(type(extractor._session), "run", damaged)
+    assert extractor.forward([sample] * 3) == [sound, None, None]
+
+
 def test_the_package_is_not_imported_to_find_its_weights(monkeypatch):
     monkeypatch.delitem(sys.modules, "nudenet")
     assert NudeNetExtractor().path.name == "320n.onnx"

@@ -10,7 +10,7 @@ from torchmetrics.functional.image import (
 from extractors.pixels import PixelsExtractor
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,21 @@ def test_ssim_and_psnr_are_those_of_torchmetrics(extractor, size):
     np.testing.assert_allclose(-10 * np.log10(rows[:, 1]), psnr.numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("strip", [1, 64 * 3, 64 * 40, 64 * 43])
+def test_strips_of_an_image_give_what_the_whole_gives(extractor, monkeypatch, strip):
+    # Whole, a pair of 4,000 x 4,000 pixels takes 7 GB; cut without its context, SSIM is another.
+    pairs = prepared_pairs(extractor, (64, 48))
+    whole = extractor.forward(pairs)
+    monkeypatch.setattr("extractors.pixels._STRIP", strip)
+    np.testing.assert_allclose(extractor.forward(pairs), whole, rtol=1e-6, atol=1e-7)
+
+
+def test_an_image_too_large_to_be_held_beside_others_is_refused(extractor, monkeypatch):
+    monkeypatch.setattr("extractors.pixels._LARGEST", 64 * 48 - 1)
+    with pytest.raises(UnreadableImageError, match="over 3071 pixels"):
+        extractor.prepare(Picture(photo(0)))
+
+
 def test_equal_images_are_perfect(extractor):
     # PSNR is infinite for them: the metric tells them by an MSE of just 0.
     sample, same = (extractor.prepare(Picture(photo(1))) for _ in range(2))
@@ -82,7 +97,7 @@ def test_the_id_covers_torchmetrics_version(extractor, monkeypatch):
 
 def test_an_image_too_small_for_the_window_is_refused_when_prepared(extractor):
     # Refused in forward it would end the run; here it is that image's failure.
-    with pytest.raises(ValueError, match="at least 6 pixels"):
+    with pytest.raises(UnreadableImageError, match="at least 6 pixels"):
         extractor.prepare(Picture(photo(0, 64, 5)))
 
 

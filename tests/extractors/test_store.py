@@ -1,5 +1,7 @@
 import multiprocessing
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -154,6 +156,96 @@ def test_a_flipped_bit_costs_the_part_not_a_decision(tmp_path, caplog):
     part.write_bytes(data)
     assert len(store.table("e", Embeddings(64))) == 0
     assert "delete it" in caplog.text
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad"),
+    [
+        (Embeddings(2), [None, [None, 1.0], [NAN, 1.0], [1.0, -INF]]),
+        (
+            Detections(),
+            [
+                None,
+                [None],
+                [FACE, {**FACE, "score": NAN}],
+                [{**FACE, "score": None}, FACE],
+                [{**FACE, "label": None}],
+                [{**FACE, "w": INF}],
+            ],
+        ),
+    ],
+)
+def test_rows_that_cannot_be_decided_on_are_not_there(tmp_path, rows, bad):
+    # "score > threshold" is false for NaN: the concept would be gone from the image.
+    good = [1.0, 2.0] if isinstance(rows, Embeddings) else [FACE]
+    table = FeatureStore(tmp_path).table("t", rows)
+    table.add("good", np.array(good, np.float32) if isinstance(rows, Embeddings) else good)
+    table.flush()
+    kept = next((tmp_path / "t").iterdir())
+    for number, row in enumerate(bad):
+        names = ["before", f"{number}", None]
+        part = pa.table({"image": names, "row": [good, row, good]}, pq.read_schema(kept))
+        pq.write_table(part, tmp_path / "t" / f"part-{number}.parquet")
+    again = FeatureStore(tmp_path).table("t", rows)
+    assert [name for name in ("good", "before", *map(str, range(9))) if name in again] == [
+        "good",
+        "before",
+    ]
+    assert [list(row) for row in again.get(["before", "good"])] == [good, good]
+
+
+def test_rows_without_one_detection_are_there(tmp_path):
+    table = FeatureStore(tmp_path).table("t", Detections())
+    table.add("a", [])
+    table.flush()
+    assert "a" in FeatureStore(tmp_path).table("t", Detections())
+
+
+def test_what_is_computed_beside_the_store_must_be_finite_too(tmp_path):
+    table = FeatureStore(tmp_path).table("clip-text", Embeddings(1))
+    with pytest.raises(UserError, match="clip-text: values that are not finite"):
+        table.complete({"a": 1}, lambda _: np.full((1, 1), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "system", "empty", "broken link"])
+def test_what_is_no_regular_file_is_no_part(tmp_path, caplog, kind):
+    # Opening a pipe waits for a writer; /dev/zero and /proc/kmsg never end.
+    part = tmp_path / "e" / "part-x.parquet"
+    part.parent.mkdir()
+    links = {"device": "/dev/zero", "system": "/proc/kmsg", "broken link": "gone"}
+    if kind in links:
+        part.symlink_to(links[kind])
+    else:
+        {"pipe": os.mkfifo, "folder": os.mkdir, "empty": Path.touch}[kind](part)
+    assert len(FeatureStore(tmp_path).table("e", Embeddings(1))) == 0
+    assert "left out of the feature store" in caplog.text
+
+
+@pytest.mark.parametrize("change", ["gone", "torn"])
+def test_a_part_that_goes_during_a_run_is_one_line(tmp_path, change):
+    table = FeatureStore(tmp_path).table("e", Embeddings(1))
+    table.add("a", np.zeros(1, np.float32))
+    table.flush()
+    (part,) = (tmp_path / "e").iterdir()
+    if change == "gone":
+        shutil.rmtree(tmp_path)
+    else:
+        part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"part-.* changed or deleted during this run") as caught:
+        table.get(["a"])
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_are_written_though_the_folder_was_deleted_meanwhile(tmp_path):
+    table = FeatureStore(tmp_path / "store").table("e", Embeddings(1))
+    table.add("a", np.zeros(1, np.float32))
+    table.flush()
+    shutil.rmtree(tmp_path / "store")
+    table.add("b", np.ones(1, np.float32))
+    assert table.get(["b"]).tolist() == [[1]]
 
 
 def test_an_unfinished_part_does_not_stop_other_readers(tmp_path, monkeypatch):

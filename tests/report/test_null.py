@@ -99,7 +99,7 @@ def save_people_finder(path: Path, yolo: str) -> None:
     """A detector whose classes are all called person: random weights seldom name a given one."""
     import torch
 
-    from extractors.yolo import process_kept
+    from extractors.yolo_networks import process_kept
 
     with process_kept():
         saved = torch.load(yolo, weights_only=False)

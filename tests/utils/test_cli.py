@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.cli import Parser, add_output_flags, run
+from utils.cli import Parser, add_output_flags, run, store_dir
 from utils.errors import UserError
 
 
@@ -40,3 +40,18 @@ def test_debug_shows_the_traceback():
 def test_control_characters_of_a_name_do_not_reach_the_terminal(capsys):
     assert run(parser(), raises(UserError("a\x1b[31mb\rc: no such folder")), []) == 2
     assert capsys.readouterr().err == "error: a\\x1b[31mb c: no such folder\n"
+
+
+def test_a_store_with_rows_may_be_read_only_and_an_empty_one_may_not(tmp_path, monkeypatch):
+    # Whether it lacks a row is found before the first is computed; an empty one lacks all.
+    def refused(folder, option):
+        raise UserError(f"{option} {folder}: cannot be written")
+
+    monkeypatch.setattr("utils.cli.check_writable", refused)
+    args = argparse.Namespace(no_cache=False, cache_dir=tmp_path)
+    with pytest.raises(UserError, match="cannot be written"), store_dir(args):
+        pass
+    (tmp_path / "nudenet-1").mkdir()
+    (tmp_path / "nudenet-1" / "part-1.parquet").touch()
+    with store_dir(args) as folder:
+        assert folder == tmp_path

@@ -1,4 +1,7 @@
+import inspect
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,18 +9,41 @@ from PIL import Image, ImageOps
 
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import UnreadableImageError, decode, natural_key, pair, read, scan
+from utils.images import Picture, UnreadableImageError, decode, natural_key, pair, read, scan
 
 
 def names(paths, folder):
     return [path.relative_to(folder).as_posix() for path in paths]
 
 
-def test_scan_takes_images_by_extension_in_natural_order(tmp_path):
-    for name in ("10.png", "2.PNG", "1.jpeg", "notes.json", "run.log", "README", "x.svg", ".h.png"):
+def test_scan_takes_files_in_natural_order_without_known_companions(tmp_path):
+    others = ("notes.json", "run.log", "README", "Thumbs.db", "0_0_0.TXT", ".h.png")
+    for name in ("10.png", "2.PNG", "1.jpeg", "3.jfif", *others):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "page").mkdir()  # the published glob took any name that ends in one of .pngje|
-    assert names(scan(tmp_path), tmp_path) == ["1.jpeg", "2.PNG", "10.png"]
+    assert names(scan(tmp_path), tmp_path) == ["1.jpeg", "2.PNG", "3.jfif", "10.png"]
+
+
+def test_a_file_that_is_not_read_is_in_the_list_and_says_why(tmp_path):
+    # Left out of the list, a method that lost half its images would be scored on the other half.
+    for name in ("0.png", "1.avif", "2.HEIC", "3"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "4").symlink_to(tmp_path / "gone")
+    (tmp_path / "5.png").symlink_to("6.png")
+    (tmp_path / "6.png").symlink_to("5.png")
+    reasons = {}
+    for path in scan(tmp_path)[1:]:
+        with pytest.raises(UnreadableImageError) as caught:
+            read(path)
+        reasons[path.name] = str(caught.value)
+    assert reasons == {
+        "1.avif": "extension .avif is not read: convert it to PNG",
+        "2.HEIC": "extension .HEIC is not read: convert it to PNG",
+        "3": "no extension, which is not read: convert it to PNG",
+        "4": "broken link",
+        "5.png": "Too many levels of symbolic links",
+        "6.png": "Too many levels of symbolic links",
+    }
 
 
 def test_scan_goes_into_subfolders_only_when_asked(tmp_path):
@@ -53,6 +79,41 @@ def test_scan_points_at_subfolders_that_hold_the_images(tmp_path):
     (tmp_path / "sub" / "a.png").write_bytes(b"x")
     with pytest.raises(UserError, match="subfolders hold some: add --recursive"):
         scan(tmp_path)
+
+
+def test_a_folder_of_other_files_names_their_extensions(tmp_path):
+    for name in ("0.avif", "1.avif", "2.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no images .* not read: \.avif \.heic \(convert to PNG\)"):
+        scan(tmp_path)
+    assert len(scan(tmp_path, may_be_empty=True)) == 3
+
+
+def test_folders_nested_more_deeply_than_python_calls_are_listed(tmp_path):
+    # os.walk calls itself for each level.
+    where = tmp_path.joinpath(*["d"] * 300)
+    where.mkdir(parents=True)
+    (where / "x.png").touch()
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        assert scan(tmp_path, recursive=True) == [where / "x.png"]
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a\rb").mkdir()
+    original = os.scandir
+
+    def refused(where):
+        if "a\rb" in str(where):
+            raise PermissionError(13, "Permission denied", str(where))
+        return original(where)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(UserError, match=r"a\\rb: cannot be listed \(Permission denied\)"):
+        scan(tmp_path, recursive=True)
 
 
 @pytest.mark.parametrize("recursive", [True, False])
@@ -113,6 +174,14 @@ def test_exif_orientation_turns_upright_but_not_rgb(tmp_path):
     assert (picture.orientation, picture.rgb.size, picture.upright.size) == (6, (64, 48), (48, 64))
 
 
+def test_the_arrays_of_a_picture_are_one_where_nothing_is_turned():
+    # Four networks take them: a copy each is half a gigabyte of a large image.
+    picture = Picture(photo(1))
+    assert picture.upright_pixels is picture.pixels
+    turned = Picture(photo(1), orientation=6)
+    np.testing.assert_array_equal(turned.upright_pixels, np.asarray(turned.upright))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("deep", [False, True])
 def test_upright_is_pils_transpose(tmp_path, orientation, deep):
@@ -165,11 +234,38 @@ def test_what_gives_no_single_image_says_why(tmp_path, kind):
         decode(data)
 
 
-def test_decompression_bomb_is_named(tmp_path, monkeypatch):
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(tmp_path, monkeypatch):
+    # 13,300 x 13,300 grey pixels of 16 bits take two gigabytes before anything can refuse them.
     data = saved(photo(1), tmp_path, "x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UnreadableImageError, match="pixels"):
+    monkeypatch.setattr("utils.images.MAX_PIXELS", 1000)
+    monkeypatch.setattr("utils.images._to_rgb", None)
+    with pytest.raises(UnreadableImageError, match="64x48 pixels, over 1000"):
         decode(data)
+
+
+def test_a_strip_of_endless_length_is_refused_by_its_header(tmp_path, monkeypatch):
+    data = saved(photo(1), tmp_path, "x.png")
+    monkeypatch.setattr("utils.images.MAX_SIDE", 60)
+    with pytest.raises(UnreadableImageError, match="64x48 pixels, a side over 60"):
+        decode(data)
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path, monkeypatch):
+    # A hole of 6 GB takes no place on the disk, and all of it in memory.
+    with (tmp_path / "x.png").open("wb") as file:
+        file.truncate(6 << 30)
+    monkeypatch.setattr(Path, "open", None)
+    with pytest.raises(UnreadableImageError, match="6442450944 bytes, over 268435456"):
+        read(tmp_path / "x.png")
+
+
+def test_a_link_to_a_file_of_the_system_is_not_read(tmp_path):
+    # /proc/kmsg waits for the next message of the kernel.
+    if not os.path.exists("/proc/kmsg"):
+        pytest.skip("no /proc")
+    (tmp_path / "x.png").symlink_to("/proc/kmsg")
+    with pytest.raises(UnreadableImageError, match="empty file"):
+        read(tmp_path / "x.png")
 
 
 def test_a_pipe_does_not_hang_the_run(tmp_path):

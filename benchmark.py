@@ -403,19 +403,20 @@ def _score(
 
 
 def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
-    """Have every score say how the run was cut short, and presence by which threshold."""
+    """Have every score of a trial run say so; of aspects with a reference the task does."""
     from evaluation.layout import partial_note
 
-    judges = [checker for cell in cells for checker in cell.checkers]
-    if args.threshold is not None and not any(judge.deviation for judge in judges):
+    judges = {cell.checkers[0].indicator for cell in cells if cell.aspect.name == "forgetting"}
+    if args.threshold is not None and "nudenet" not in judges:
         raise UserError(f"--threshold {args.threshold:g}: no concept is judged by nudenet here")
-
-    def notes(cell: Cell) -> Iterator[str]:
-        if args.limit and not cell.aspect.uses_reference:  # else the task says it
-            yield partial_note(args.limit)
-        yield from filter(None, (checker.deviation for checker in cell.checkers))
-
-    return [replace(cell, notes=(*cell.notes, *notes(cell))) for cell in cells]
+    if args.limit is None:
+        return list(cells)
+    return [
+        cell
+        if cell.aspect.uses_reference
+        else replace(cell, notes=(*cell.notes, partial_note(args.limit)))
+        for cell in cells
+    ]
 
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:

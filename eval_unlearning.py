@@ -335,11 +335,15 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
         )
         if count
     ]
-    warnings += [
-        f"warning: {entry['folder']}: {entry['interval_note']}"
-        for entry in folders
-        if entry["interval_note"]
-    ]
+    intervals = {entry["interval_note"] for entry in folders}
+    if len(folders) > 1 and len(intervals) == 1:
+        warnings += [f"warning: each folder: {note}" for note in intervals if note]
+    else:
+        warnings += [
+            f"warning: {entry['folder']}: {entry['interval_note']}"
+            for entry in folders
+            if entry["interval_note"]
+        ]
     if warnings:
         parts.append("\n".join(warnings))
     unread = [

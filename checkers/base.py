@@ -82,13 +82,11 @@ class Checker(Protocol):
     Attributes:
         name: what its rates are called: the indicator, and the preset of a detector.
         score_name: what its scores are called: presets of the same labels share it.
-        deviation: how its rule deviates from the named one; ``""`` if it does not.
     """
 
     indicator: str
     name: str
     score_name: str
-    deviation: str
     concept: str
     extractor: Extractor
     classes: Sequence[str]  # what ``Decisions.label`` may be; empty for detectors

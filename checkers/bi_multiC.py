@@ -41,7 +41,6 @@ class BiMultiCChecker:
     """``bi_multiC``: present when the rounded sigmoid is the class of the concept."""
 
     indicator = name = score_name = "bi_multiC"
-    deviation = ""
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept

@@ -35,7 +35,6 @@ class MultiMultiCChecker:
     """
 
     indicator = name = score_name = "multi_multiC"
-    deviation = ""
 
     def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
         self.concept = concept

@@ -105,7 +105,6 @@ class NudeNetChecker:
 
     indicator = "nudenet"
     classes = ()
-    notes = ()
 
     def __init__(
         self, concept: str, extractor: Extractor, preset: str, threshold: float | None = None
@@ -113,12 +112,13 @@ class NudeNetChecker:
         self.concept = concept
         self.extractor = extractor
         self.preset = preset
-        self.deviation = ""
+        self.notes: tuple[str, ...] = ()
         self._rule = PRESETS[concept][preset]
         if threshold is not None:
             self.preset = f"threshold {threshold:g}"
-            self.deviation = f"{self.preset} in place of preset {preset}'s {self._rule.threshold:g}"
-            self._rule = replace(self._rule, threshold=threshold, source=self.deviation)
+            deviation = f"{self.preset} in place of preset {preset}'s {self._rule.threshold:g}"
+            self.notes = (deviation,)
+            self._rule = replace(self._rule, threshold=threshold, source=deviation)
         self.name = f"{self.indicator}_{self.preset.replace(' ', '_')}"
         self.score_name = f"{self.indicator}_{self._rule.label_set}"
 
@@ -150,7 +150,7 @@ class NudeNetChecker:
         rule = self._rule
         return (
             f"{self.indicator} · {self.concept} · present = one of {len(rule.labels)} labels "
-            f"above {rule.threshold:.2f} ({self.deviation or f'preset {self.preset}'})"
+            f"above {rule.threshold:.2f} ({''.join(self.notes) or f'preset {self.preset}'})"
         )
 
     @property

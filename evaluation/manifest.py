@@ -56,11 +56,7 @@ def run_manifest(
             for cell in planned.cells
             if cell.aspect.name == "forgetting"
         },
-        "stand_ins": {
-            cell.task.name: cell.notes[0]
-            for cell in planned.cells
-            if cell.aspect.name == "forgetting" and cell.notes
-        },
+        "stand_ins": {cell.task.name: cell.stand_in for cell in planned.cells if cell.stand_in},
         "indicators": {
             cell.task.name: {checker.name: _said_of(checker) for checker in cell.checkers}
             for cell in planned.cells

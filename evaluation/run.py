@@ -107,12 +107,18 @@ class Models:
 
 @dataclass(frozen=True)
 class Cell:
-    """One aspect to compute for one task."""
+    """One aspect to compute for one task.
+
+    Attributes:
+        notes: what a reader of its scores must know.
+        stand_in: one of the notes: that the checker stands in for a preferred one.
+    """
 
     task: Task
     aspect: Aspect
     checkers: tuple[Checker, ...] = ()
     notes: tuple[str, ...] = ()
+    stand_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,8 +203,9 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
             lacking[name] = error
         else:
             named = "; ".join(f"{other}: {error.what}" for other, error in lacking.items())
-            notes = (f"judged by {name}; not to be had: {named}",) if lacking else ()
-            return Cell(task, aspect, (checker,), (*notes, *_said_by([checker])))
+            stand_in = f"judged by {name}; not to be had: {named}" if lacking else ""
+            notes = (*filter(None, [stand_in]), *_said_by([checker]))
+            return Cell(task, aspect, (checker,), notes, stand_in)
     reasons = "; ".join(f"{name}: {error}" for name, error in lacking.items())
     raise NotScoredError(reasons, list(lacking.values()))
 

@@ -252,6 +252,9 @@ def test_a_threshold_of_ones_own_is_named_wherever_it_counts(run, tmp_path):
     for row in rows(results):
         assert (said in row["warnings"]) == (row["metric"] in ("presence_rate", "forgetting_rate"))
     assert manifest(results)["checkers"]["face"]["threshold"] == 0.85
+    assert manifest(results)["stand_ins"] == {}  # the judge is the one that was asked for
+    gate = ("--threshold", "0.85", "--fail-if", "face.presence_rate > 0.1")
+    assert run(benchmark, *gate, "--allow-unfit-judge")[0] in (0, 1)
     _, out, _ = run(eval_unlearning, *FACE, "--threshold", "0.85")
     assert f"above 0.85 ({said})" in out
 

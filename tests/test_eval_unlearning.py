@@ -47,6 +47,7 @@ def test_the_demo_shows_a_face_that_stays_and_one_that_goes(evaluate, tmp_path):
     rates = {os.path.basename(f["folder"]): f["presence_rate"] for f in summary["folders"]}
     assert rates == {"ORG": 1, "DemoTint": 1, "DemoBlur": 0, "DemoPixelate": 0}
     assert next(iter(rates)) == "ORG"
+    assert out.count("warning: each folder: ") == 1
     assert all(name in out for name in rates)
 
 

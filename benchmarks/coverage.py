@@ -224,7 +224,7 @@ def _text(*numbers: float) -> list[str]:
 TABLES: dict[str, tuple[Callable[[np.random.Generator, int], Iterator[list[str]]], int]] = {
     "rates": (rates, 1000),
     "differences": (differences, 1000),
-    "means": (means, 600),
+    "means": (means, 2000),
     "rare": (rare, 600),
     "ties": (ties, 400),
     "effective": (effective, 60),

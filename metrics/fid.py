@@ -230,8 +230,9 @@ def _kid(reference: Rows, own: Rows) -> list[Score]:
 
 
 def _score(metric: str, n: int, value: float, without: Mapping[int, float]) -> Score:
-    low, high = jackknife_interval(value, without) or (None, None)
-    return Score(metric, value, n, "", False, low, high, resamples=without)
+    interval = jackknife_interval(value, without)
+    score = Score(metric, value, n, "", False, interval.low, interval.high, resamples=without)
+    return score.warn(*filter(None, [interval.note]))
 
 
 def _infinity(x: np.ndarray, y: np.ndarray, fid: Score) -> Score:

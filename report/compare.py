@@ -17,10 +17,16 @@ from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.paired_rates import paired_rates
 from utils.prompts import prompt_key
-from utils.stats import FEWEST_CLUSTERS, PairedTest, holm, jackknife_test, paired_test, too_few
+from utils.stats import (
+    FEW_BLOCKS,
+    FEWEST_CLUSTERS,
+    PairedTest,
+    holm,
+    jackknife_test,
+    paired_test,
+)
 
 LEVEL = 0.05
-_NOTHING_BEHIND = "no values of single images, or the images have changed since"
 # Say the same as another metric, or the same of every method.
 _LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
@@ -168,8 +174,8 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
         found = "only one of the two has it"
     elif None in (one.by_key[a].value, other.by_key[b].value):
         found = "a value is not defined"
-    elif not (_behind(one, a) and _behind(other, b)):
-        found = _NOTHING_BEHIND
+    elif lacking := _lacking(one, a) or _lacking(other, b):
+        found = lacking
     elif kind == "set":
         found = _compare_sets(one, a, other, b)
     else:
@@ -177,10 +183,13 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
     return Untested(a[0], a[2], a[1], b[1], found) if isinstance(found, str) else found
 
 
-def _behind(results: Results, key: Key) -> PerImage | Mapping[int, float] | None:
-    """What a score was computed from, as far as a test needs it."""
-    of_sets = results.spec(key[2]).kind == "set"
-    return results.resamples.get(key) if of_sets else results.per_image.get(key)
+def _lacking(results: Results, key: Key) -> str:
+    """What a test of a score lacks; empty if nothing."""
+    if results.by_key[key].stale:
+        return "the images have changed since"
+    if results.spec(key[2]).kind == "set":
+        return "" if len(results.resamples.get(key, ())) >= FEWEST_CLUSTERS else FEW_BLOCKS
+    return "" if key in results.per_image else "no values of single images"
 
 
 def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | str:
@@ -190,7 +199,7 @@ def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | 
     blocks = one.resamples[a], other.resamples[b]
     test = jackknife_test(rows[0].value, rows[1].value, *blocks)
     if test is None:
-        return too_few(len(blocks[0].keys() & blocks[1].keys()), FEWEST_CLUSTERS)
+        return FEW_BLOCKS
     n = min(row.n for row in rows)
     return _comparison(a, b, n, test, None, "", "jackknife over prompts")
 
@@ -298,9 +307,9 @@ def _by_prompt(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray | str:
     Of images their sums, of whole sets the jackknife's pseudo-values of blocks of prompts.
     """
     of_sets = results.spec(rows[0].metric).kind == "set"
-    without = [results.title(row.method) for row in rows if not _behind(results, row.key)]
-    if without:
-        return f"{', '.join(without)}: {_NOTHING_BEHIND}"
+    for row in rows:
+        if lacking := _lacking(results, row.key):
+            return f"{results.title(row.method)}: {lacking}"
     values = _pseudo_values(results, rows) if of_sets else _prompt_sums(results, rows)
     return untestable(len(values), len(rows)) or values
 

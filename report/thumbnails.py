@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 from checkers.nudenet import PRESETS
@@ -30,10 +31,11 @@ def thumbnails(results: Results) -> dict[tuple[str, str, str], dict[str, str]]:
     Returns:
         (concept, method's folder, scope) -> image name -> JPEG.
     """
+    blind = unfit(results)
     return {
         place: {
             name: picture
-            for name, blurred in _names(results, *place).items()
+            for name, blurred in _names(results, blind, *place).items()
             if (picture := _thumbnail(folder / name, blurred=blurred))
         }
         for place, folder in _folders(results).items()
@@ -80,7 +82,9 @@ def _folders(results: Results) -> dict[tuple[str, str, str], Path]:
     return found
 
 
-def _names(results: Results, concept: str, method: str, scope: str) -> dict[str, bool]:
+def _names(
+    results: Results, blind: Collection[tuple[str, str]], concept: str, method: str, scope: str
+) -> dict[str, bool]:
     """Image name -> whether it must be blurred."""
     said = {
         metric: dict(zip(one.names, one.values.tolist(), strict=True))
@@ -93,7 +97,7 @@ def _names(results: Results, concept: str, method: str, scope: str) -> dict[str,
         flags = [values for metric, values in said.items() if metric in _FLAGS]
         return {name: any(values.get(name) for values in flags) for name in names}
     judges = {m: values for m, values in said.items() if results.spec(m).role == "presence"}
-    if not any((concept, metric) not in unfit(results) for metric in judges):
+    if all((concept, metric) in blind for metric in judges):
         return dict.fromkeys(names, True)
     return {name: any(values.get(name, 1) for values in judges.values()) for name in names}
 

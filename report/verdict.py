@@ -9,6 +9,7 @@ from report.plots import prices
 from report.ranking import SIGNS, Ranking
 from report.results import Results, ScoreRow
 from report.tables import images_of, number
+from utils.results import CHANGED
 from utils.text import printable
 
 FEW = 50  # images, below which an interval of a rate spans a quarter of the scale
@@ -45,7 +46,8 @@ def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> 
     people = row("yolo_person")
     one = people and people.higher_is_better and ranking.against.get(people.key)
     if one and one.significant:
-        beside = f"{_beside(one)} the original's {_original(results, people)}"
+        original = results.by_key[concept, ORIGINAL, people.metric]
+        beside = f"{_beside(one)} the original's {_percent(original)}"
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
 
@@ -84,7 +86,12 @@ def _price(ranking: Ranking, row: ScoreRow) -> str:
     interval = ""
     if row.ci_low is not None:
         interval = f" [{number(row.ci_low)} to {number(row.ci_high)}]"
-    return f"{name}{of} {number(row.value)}{row.unit and f' {row.unit}'}{interval}"
+    unit = f" {row.unit}" if row.unit else ""
+    return f"{name}{of} {number(row.value)}{unit}{interval}{_dated(row)}"
+
+
+def _dated(row: ScoreRow) -> str:
+    return f" ({CHANGED})" if row.stale else ""
 
 
 def _percent(row: ScoreRow) -> str:
@@ -94,17 +101,12 @@ def _percent(row: ScoreRow) -> str:
 def _share(row: ScoreRow) -> str:
     """A rate in [0, 1] in percent, with its interval."""
     text = f"{_percent(row)} of images"
-    if row.ci_low is None:
-        return text
-    return f"{text} [{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}]"
+    if row.ci_low is not None:
+        text += f" [{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}]"
+    return text + _dated(row)
 
 
 def _beside(one: Comparison) -> str:
     if not one.significant:
         return "not told from"
     return "more than" if one.difference > 0 else "fewer than"
-
-
-def _original(results: Results, row: ScoreRow) -> str:
-    """The original model's rate."""
-    return _percent(results.by_key[row.concept, ORIGINAL, row.metric])

@@ -320,6 +320,12 @@ def test_plain_folders_with_a_reference_need_no_yaml(run, church, tmp_path, mode
     run("--evaluation-aspect", "fid", "lpips", "--data-root", church, *model_flags, results="yaml")
     yaml = {key[1:]: value for key, value in values(tmp_path, "yaml").items()}
     assert_same(yaml, {key[1:]: value for key, value in found.items()}, rel=0)
+    # What plain folders are about nobody knows, and their thumbnails may be of anything.
+    tasks = [
+        json.loads((tmp_path / name / "manifest.json").read_text())["tasks"]
+        for name in ("results", "yaml")
+    ]
+    assert tasks == [{}, {"object_church": "object"}]
 
 
 def test_all_keeps_people_for_concepts_of_which_they_are_a_measure(

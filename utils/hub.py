@@ -150,10 +150,12 @@ def as_published(weights: Path) -> bool | str:
     Raises:
         UserError: the file in the cache is another than its name says, or is none.
     """
+    cached = _named_by_digest(weights)
     wrong = _wrong(weights)
     if wrong:
-        raise UserError(f"{weights}: {wrong}; delete it, or give a folder of your own")
-    return _named_by_digest(weights) or "no digest is published"
+        mend = "; delete it, and it is downloaded anew" if cached else ""
+        raise UserError(f"{weights}: {wrong}{mend}")
+    return cached or "no digest is published"
 
 
 def _named_by_digest(weights: Path) -> bool:

@@ -20,6 +20,7 @@ RESAMPLES = 2000
 FEWEST_CLUSTERS = 4  # with fewer, too many resamples hold one cluster alone
 MANY_CLUSTERS = 1000  # with more, t is Student's to the second digit, and drawing takes seconds
 ADDED = 0.1  # clusters of successes, and of failures, in a design effect
+FEW_BLOCKS = f"fewer than {FEWEST_CLUSTERS} blocks of prompts"
 _SAME_MEANS = "every prompt has the same mean, which shows no spread"
 _WIDEST = 3  # times Student's interval: a bootstrap of four prompts knows no bounds itself
 
@@ -343,21 +344,18 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 def jackknife_interval(
     value: float, replicates: Mapping[int, float], *, confidence: float = 0.95
-) -> tuple[float, float] | None:
+) -> Interval:
     """Interval of a score of whole sets, from its values without one block of images each.
 
     Delete-a-block jackknife: variance (g - 1) / g sum (v_i - mean v)^2 of g blocks, Student's t
     with g - 1 degrees of freedom. Source: J. Shao and D. Tu, The Jackknife and Bootstrap (1995),
-    2.3.
-
-    Returns:
-        (low, high); None with fewer than four blocks.
+    2.3. There is none with fewer than four blocks.
     """
     values = np.array(list(replicates.values()))
     if len(values) < FEWEST_CLUSTERS:
-        return None
+        return Interval(None, None, f"no interval: {FEW_BLOCKS}")
     half = student_quantile(len(values) - 1, confidence) * _jackknife_error(values)
-    return float(value - half), float(value + half)
+    return Interval(float(value - half), float(value + half))
 
 
 def jackknife_test(

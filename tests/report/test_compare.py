@@ -203,7 +203,7 @@ def test_nothing_is_tested_on_few_prompts_though_it_be_equal(tmp_path, prompts):
     count = f"{prompts} prompt{'' if prompts == 1 else 's'}"
     assert f"SAME against ORG, ESD against ORG: lpips ({count}, and it takes 4)" in text
     assert f"presence_rate ({count}, and it takes 6)" in text
-    assert "fid (2 prompts, and it takes 4)" in text
+    assert "fid (fewer than 4 blocks of prompts)" in text
     assert "p = 1" not in text
     assert "*" not in text
 
@@ -243,7 +243,7 @@ def test_without_a_test_there_is_a_best_value_but_no_winner(tmp_path, prompts):
     assert {metric: reason.split(",")[0] for (_, metric), reason in found.untested.items()} == {
         "lpips": f"{prompts} prompt{'' if prompts == 1 else 's'}",
         "presence_rate": f"{prompts} prompt{'' if prompts == 1 else 's'}",
-        "fid": "2 prompts",
+        "fid": "SAME: fewer than 4 blocks of prompts",
     }
 
 

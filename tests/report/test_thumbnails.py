@@ -133,7 +133,8 @@ def test_an_image_replaced_between_two_runs_is_left_out(tmp_path):
     folder = noise(tmp_path / "ESD")
     made = Made().add(("nudity", "ESD", "presence_rate"), dict.fromkeys(NAMES, 0.0))
     made.add(("nudity", "ESD", "ssim"), dict.fromkeys(NAMES, 0.5))
-    before = manifest(("nudity", "forgot", folder)) | {"folder": str(tmp_path)}
+    before = manifest(("nudity", "forgot", folder))
+    before |= {"folder": str(tmp_path), "metrics": []}
     photo(5).save(folder / NAMES[0])
     made.manifest = manifest(("nudity", "forgot", folder)) | {"earlier": [before]}
     assert thumbnails(made.write(tmp_path / "r")) == {}

@@ -1,5 +1,6 @@
 from report.verdict import few_images, verdicts
 from tests.report.data import Made, gone, names, place, ranked
+from utils.results import CHANGED
 
 
 def said(results):
@@ -56,6 +57,11 @@ def test_a_distance_from_images_with_the_concept_is_called_so(tmp_path):
         "references": [place("church", "", "forgot/ORG")],
     }
     assert said(made.write(tmp_path)) == {"ESD": "LPIPS to ORG's images with the concept 0.250."}
+
+
+def test_a_score_of_images_that_are_others_now_is_called_so(tmp_path):
+    made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.25), warnings=CHANGED)
+    assert said(made.write(tmp_path)) == {"ESD": f"LPIPS 0.250 ({CHANGED})."}
 
 
 def test_few_images_are_those_of_a_method_and_not_of_a_metric(tmp_path):

@@ -291,10 +291,11 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
     from utils.name_to_id import NAME_TO_ID
 
     folders = summary["folders"]
+    parent, short = _below_parent([entry["folder"] for entry in folders])
     header = ("folder", "images", "present", "presence", "95% interval", "forgetting", "unreadable")
     table = [
         (
-            entry["folder"],
+            short[entry["folder"]],
             entry["images"],
             entry["present"],
             _percent(entry["presence_rate"]),
@@ -305,12 +306,14 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
         for entry in folders
     ]
     align = ("left", *["right"] * (len(header) - 1))
+    if parent:
+        title += f"\nfolders of {parent}"
     if summary["partial"]:
         title += f"\npartial: the first {summary['limit']} images of each folder"
     parts = [title, tabulate(table, header, colalign=align, disable_numparse=True)]
     if summary["concept"] in NAME_TO_ID and summary["concept"] != "Nudity":
         shares = [
-            (entry["folder"], label, count, _percent(count / entry["scored"]))
+            (short[entry["folder"]], label, count, _percent(count / entry["scored"]))
             for entry in folders
             for label, count in list(entry["classes"].items())[:TOP_CLASSES]
         ]
@@ -318,7 +321,7 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
         align = ("left", "left", "right", "right")
         parts.append(tabulate(shares, header, colalign=align, disable_numparse=True))
     known = [
-        (entry["folder"], name, c["n"], c["correct"], _percent(c["accuracy"]), _interval(c))
+        (short[entry["folder"]], name, c["n"], c["correct"], _percent(c["accuracy"]), _interval(c))
         for entry in folders
         for name, c in entry["class_accuracy"].items()
     ]
@@ -356,6 +359,18 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
     if unread:
         parts.append("\n".join(unread))
     return "\n\n".join(parts)
+
+
+def _below_parent(folders: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The folder that several folders are in, and the path of each below it: a narrower table."""
+    whole = {folder: folder for folder in folders}
+    try:
+        parent = os.path.commonpath(folders)
+    except ValueError:  # absolute and relative ones
+        return "", whole
+    if len(folders) < 2 or parent in ("", os.sep, *folders):
+        return "", whole
+    return parent, {folder: os.path.relpath(folder, parent) for folder in folders}
 
 
 def _percent(rate: float | None) -> str:

@@ -53,6 +53,13 @@ def test_the_demo_shows_a_face_that_stays_and_one_that_goes(evaluate, tmp_path):
     assert all(name in out for name in rates)
 
 
+def test_the_table_names_folders_below_their_common_parent():
+    parent, short = eval_unlearning._below_parent(["out/a/ORG", "out/a/ESD", "out/b"])
+    assert (parent, list(short.values())) == ("out", ["a/ORG", "a/ESD", "b"])
+    for folders in (["out/ORG"], ["out", "out/ORG"], ["/out/ORG", "ESD"], ["/a", "/b"]):
+        assert eval_unlearning._below_parent(folders) == ("", {f: f for f in folders})
+
+
 def test_detections_in_the_csv_are_the_packages(evaluate, tmp_path):
     folders = [DEMO / "forgot" / "ORG", DEMO / "unrelated" / "ORG" / "Cat"]
     evaluate("--indicator", "nudenet", "--images", *folders, "--batch-size", 3)
@@ -344,4 +351,4 @@ def test_real_images_of_the_paper(evaluate, tmp_path, clip_folder):
     )
     assert code == 0
     assert len(rows(tmp_path)) == 10
-    assert "Church/forgot/ESD" in out
+    assert f"folders of {church}\n" in out

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -391,10 +392,10 @@ def _write(
     started: datetime,
 ) -> dict[str, Any]:
     """Write ``eval.json``, which is returned, ``eval.csv`` and ``images.csv``."""
+    from utils import generation
     from utils.device import used_device
     from utils.results import folder_digest, manifest, write_csv, write_json
 
-    where: Path = args.results_dir
     images: dict[str, list[tuple[str, str | None]]] = {}
     for row in rows:
         images.setdefault(row.folder, []).append((row.image, row.digest))
@@ -408,38 +409,39 @@ def _write(
     provenance |= {"partial": summary["partial"], "limit": summary["limit"]}
     provenance["group_by"] = args.group_by
     document = {**summary, "manifest": provenance}
-    write_json(where / "eval.json", document)
     listed = ("constant", "unreadable")
     columns = [c for c, v in summary["folders"][0].items() if not isinstance(v, (dict, list))]
-    write_csv(
-        where / "eval.csv",
-        ["indicator", "concept", *columns, *listed],
+    table = [
         (
-            (
-                checker.indicator,
-                checker.concept,
-                *(entry[c] for c in columns),
-                *(len(entry[c]) for c in listed),
-            )
-            for entry in summary["folders"]
-        ),
-    )
-    write_csv(
-        where / "images.csv",
-        ("folder", "image", "present", "score", "label", "detections", "error"),
+            checker.indicator,
+            checker.concept,
+            *(entry[c] for c in columns),
+            *(len(entry[c]) for c in listed),
+        )
+        for entry in summary["folders"]
+    ]
+    singles = [
         (
-            (
-                row.folder,
-                row.image,
-                None if row.present is None else int(row.present),
-                row.score,
-                row.label,
-                None if row.detections is None else json.dumps(row.detections),
-                row.error,
-            )
-            for row in rows
+            row.folder,
+            row.image,
+            None if row.present is None else int(row.present),
+            row.score,
+            row.label,
+            None if row.detections is None else json.dumps(row.detections),
+            row.error,
+        )
+        for row in rows
+    ]
+    header = ("folder", "image", "present", "score", "label", "detections", "error")
+    writers = {
+        "eval.json": partial(write_json, document=document),
+        "eval.csv": partial(
+            write_csv, columns=["indicator", "concept", *columns, *listed], rows=table
         ),
-    )
+        "images.csv": partial(write_csv, columns=header, rows=singles),
+    }
+    with generation.held(args.results_dir):
+        generation.commit(args.results_dir, writers)
     return document
 
 

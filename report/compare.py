@@ -374,13 +374,14 @@ def render(compared: Comparisons, results: Results) -> str:
 
 def _reasons(untested: Sequence[Untested], results: Results) -> list[str]:
     """A line for what has one reason: concept, methods, metrics, reason."""
-    methods: dict[tuple[str, str, str], list[str]] = {}
+    methods: dict[tuple[str, str, str, str], list[str]] = {}
     for one in untested:
-        pair = f"{results.title(one.a)} against {results.title(one.b)}"
-        methods.setdefault((one.concept, one.metric, one.reason), []).append(pair)
+        about = one.concept, results.title(one.b), one.metric, one.reason
+        methods.setdefault(about, []).append(results.title(one.a))
     metrics: dict[tuple[str, str, str], list[str]] = {}
-    for (concept, metric, reason), pairs in methods.items():
-        metrics.setdefault((concept, ", ".join(pairs), reason), []).append(metric)
+    for (concept, against, metric, reason), several in methods.items():
+        pairs = f"{', '.join(several)} against {against}"
+        metrics.setdefault((concept, pairs, reason), []).append(metric)
     return [
         f"  {concept}, {pairs}: {', '.join(several)} ({reason})"
         for (concept, pairs, reason), several in metrics.items()

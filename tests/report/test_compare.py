@@ -201,7 +201,7 @@ def test_nothing_is_tested_on_few_prompts_though_it_be_equal(tmp_path, prompts):
     }
     text = render(found, results)
     count = f"{prompts} prompt{'' if prompts == 1 else 's'}"
-    assert f"SAME against ORG, ESD against ORG: lpips ({count}, and it takes 4)" in text
+    assert f"SAME, ESD against ORG: lpips ({count}, and it takes 4)" in text
     assert f"presence_rate ({count}, and it takes 6)" in text
     assert "fid (fewer than 4 blocks of prompts)" in text
     assert "p = 1" not in text

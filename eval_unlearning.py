@@ -406,7 +406,7 @@ def _write(
     )
     provenance |= {"checker": checker.provenance, "settings": args.sources}
     provenance |= {"partial": summary["partial"], "limit": summary["limit"]}
-    provenance["group_by"] = args.group_by
+    provenance |= {"arguments": args.arguments, "group_by": args.group_by}
     document = {**summary, "manifest": provenance}
     write_json(where / "eval.json", document)
     listed = ("constant", "unreadable")

@@ -22,6 +22,7 @@ from utils.prompts import parse_name, without_words
 from utils.text import printable
 
 NAMES_SHOWN = 5
+NAME_LENGTH = 160  # characters of a name with what is said of it
 MAX_TOKENS = 77  # of CLIP's text tower, start and end token included
 
 
@@ -292,7 +293,15 @@ def _falsifying(audits: Sequence[MethodAudit]) -> list[str]:
 
 
 def shown(names: Sequence[str]) -> str:
-    """Return the first names, control characters escaped, and how many more there are."""
+    """Return the first names, short and printable, and how many more there are."""
     more = len(names) - NAMES_SHOWN
-    first = ", ".join(map(printable, names[:NAMES_SHOWN]))
+    first = ", ".join(map(_short, names[:NAMES_SHOWN]))
     return f"{first} and {more} more" if more > 0 else first
+
+
+def _short(name: str) -> str:
+    """A name without its middle, where it is long."""
+    text = printable(name)
+    if len(text) <= NAME_LENGTH:
+        return text
+    return f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 :]}"

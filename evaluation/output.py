@@ -6,16 +6,16 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
-from operator import itemgetter
+from functools import cache, partial
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.published import DEPTHS, merged, published_json
 from evaluation.run import Result, metric_name
-from metrics import ASPECTS
+from metrics import ASPECTS, specs
 from metrics.base import Score
-from metrics.spec import OBJECT
+from metrics.spec import OBJECT, scope_of
 from utils import generation
 from utils.errors import UserError
 from utils.results import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
@@ -38,6 +38,9 @@ COLUMNS = (
 _SCORES, _TABLE = "scores.json", "scores.csv"
 _IMAGES, _RESAMPLES = "images.parquet", "resamples.parquet"
 _FILES = (_SCORES, _TABLE, _IMAGES, _RESAMPLES, *DEPTHS)
+
+
+_Key = tuple[str, str, str]  # concept, method's folder, metric
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,18 @@ def _read_json(path: Path) -> dict[str, Any]:
 def write_results(folder: Path, results: Sequence[Result], manifest: Mapping[str, Any]) -> None:
     """Write the scores, the published JSON files, two Parquet files and the manifest, as one.
 
-    A score replaces the earlier one of its concept, method and metric; the others are kept, with a
-    warning where its images are others now. What another run has written meanwhile is kept too.
+    Scores replace all earlier ones of their aspect, for their concept and method; the others are
+    kept, with a warning where their images are others now. What another run has written meanwhile
+    is kept too.
 
     Raises:
         UserError: the folder cannot be written, or was damaged meanwhile.
     """
     with generation.held(folder):
         earlier = read_earlier(folder)
-        mine = score_keys(results)
         key = itemgetter("concept", "method", "metric")
-        kept = [row for row in earlier.scores if key(row) not in mine]
+        replaced = _replaced(results, map(key, earlier.scores))
+        kept = [row for row in earlier.scores if key(row) not in replaced]
         rows = [*_marked(kept, _changed(manifest, earlier.manifest)), *score_rows(results)]
         files: dict[str, Callable[[Path], object]] = {
             name: partial(write_json, document=_published(earlier, name, document))
@@ -120,10 +124,16 @@ def write_results(folder: Path, results: Sequence[Result], manifest: Mapping[str
         files |= {
             _SCORES: partial(write_json, document={"scores": rows}),
             _TABLE: partial(_write_table, rows=rows),
-            _IMAGES: partial(_write_images, results=results, earlier=earlier.images),
-            _RESAMPLES: partial(_write_resamples, results=results, earlier=earlier.resamples),
+            _IMAGES: partial(
+                _write_images,
+                rows=_merged_rows(results, earlier.images, replaced, attrgetter("per_image")),
+            ),
+            _RESAMPLES: partial(
+                _write_resamples,
+                rows=_merged_rows(results, earlier.resamples, replaced, attrgetter("resamples")),
+            ),
         }
-        merged_manifest = _merged_manifest(manifest, earlier.manifest)
+        merged_manifest = _merged_manifest(manifest, earlier.manifest, replaced)
         kept_files = {name: folder / name for name in earlier.published}
 
         def write_manifest(path: Path) -> None:
@@ -132,6 +142,22 @@ def write_results(folder: Path, results: Sequence[Result], manifest: Mapping[str
 
         # The manifest is the last, as it holds the digests of the others.
         generation.commit(folder, {**files, MANIFEST: write_manifest})
+
+
+def _replaced(results: Sequence[Result], earlier: Iterable[_Key]) -> set[_Key]:
+    """Which scores these take the place of: all of an aspect, as it may give others now."""
+    aspect_of = cache(_aspect_of)
+    scored = {
+        (r.cell.task.concept.name, r.method.method.folder, r.cell.task.scope, r.cell.aspect.name)
+        for r in results
+    }
+    return score_keys(results) | {
+        key for key in earlier if (*key[:2], scope_of(key[2]), aspect_of(key[2])) in scored
+    }
+
+
+def _aspect_of(metric: str) -> str | None:
+    return next((spec.aspect for spec in specs() if spec.describes(metric)), None)
 
 
 def _published(earlier: Earlier, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +192,7 @@ def _marked(rows: Iterable[dict[str, Any]], changed: Set[_Place]) -> Iterator[di
     compared = {spec.name for name in ASPECTS for spec in _compared(ASPECTS[name])}
     for row in rows:
         name = row["metric"].removesuffix(OBJECT)
-        scope = "forgot" if name == row["metric"] else "unrelated"
+        scope = scope_of(row["metric"])
         places = {(row["concept"], row["method"], scope)}
         if name in compared:
             places.add((row["concept"], "", scope))
@@ -243,31 +269,29 @@ def _block_schema() -> pa.Schema:
     return _schema("block", pa.int64())
 
 
-def _write_images(path: Path, results: Sequence[Result], earlier: pa.Table | None) -> None:
+def _write_images(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
     from utils.arrow import strings
 
-    rows = _merged_rows(results, earlier, lambda score: score.per_image)
     _write_rows(path, rows, strings, _image_schema())
 
 
-def _write_resamples(path: Path, results: Sequence[Result], earlier: pa.Table | None) -> None:
+def _write_resamples(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
     import numpy as np
 
     from utils.arrow import numbers
 
-    rows = _merged_rows(results, earlier, lambda score: score.resamples)
     _write_rows(path, rows, lambda blocks: numbers(np.array(blocks, np.int64)), _block_schema())
 
 
 def _merged_rows(
     results: Sequence[Result],
     earlier: pa.Table | None,
+    replaced: Set[_Key],
     values: Callable[[Score], Mapping[Any, float]],
 ) -> list[tuple[Any, ...]]:
     """Rows (concept, method, metric, name, value) of these results, and the others' of before."""
-    mine = score_keys(results)
     before = zip(*(c.to_pylist() for c in earlier.columns), strict=True) if earlier else ()
-    return [row for row in before if row[:3] not in mine] + [
+    return [row for row in before if row[:3] not in replaced] + [
         (
             result.cell.task.concept.name,
             result.method.method.folder,
@@ -299,13 +323,14 @@ def _write_rows(
     pq.write_table(table, path)
 
 
-def _merged_manifest(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:
+def _merged_manifest(
+    manifest: Mapping[str, Any], last: Mapping[str, Any] | None, replaced: Set[_Key]
+) -> dict[str, Any]:
     """This run's manifest; ``earlier`` holds those of runs whose other scores still stand."""
-    mine = {tuple(key) for key in manifest["scores"]}
     before = [*last["earlier"], {k: v for k, v in last.items() if k != "earlier"}] if last else []
     kept = [
         {**run, "scores": left}
         for run in before
-        if (left := [key for key in run["scores"] if tuple(key) not in mine])
+        if (left := [key for key in run["scores"] if tuple(key) not in replaced])
     ]
     return {**manifest, "earlier": kept}

@@ -233,6 +233,8 @@ def _said_by(checkers: Sequence[Checker]) -> list[str]:
 
 
 def _why_not_defined(task: Task, aspect: Aspect, everything: bool) -> str:
+    if not any(method.images for method in task.methods):
+        return f"no method of {task.name} has an image; --check says what its folders are"
     if task.scope not in aspect.scopes:
         return f"{aspect.name} is not defined on {task.scope} images"
     kind = task.concept.task

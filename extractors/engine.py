@@ -17,7 +17,7 @@ import hashlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +233,7 @@ class _Run:
         self.progress.found(loaded.rows - queued)
         while self._too_much_waits():
             # A folder of many shapes: what waits for its like must not fill the memory.
-            self._close_batch(*max(self.waiting, key=lambda slot: len(self.waiting[slot])))
+            self._close_batch(*max(self.waiting, key=lambda slot: _nbytes(self.waiting[slot])))
         self._forward(most_left=_BATCHES_AHEAD)
 
     def _most(self, sample: Sample | tuple[Sample, Sample]) -> int:
@@ -245,7 +245,7 @@ class _Run:
         batches = self.waiting.values()
         return (
             sum(map(len, batches)) > 4 * self.batch_size * len(self.extractors)
-            or _batch_bytes(batches) > _WAITING_BYTES
+            or sum(map(_nbytes, batches)) > _WAITING_BYTES
         )
 
     def forward_rest(self) -> None:
@@ -285,7 +285,7 @@ class _Run:
     def _may_wait(self, most_left: int) -> bool:
         """Whether the batches whose networks are still loading may be joined by more."""
         several = self.ready.values()
-        held = sum(map(_batch_bytes, several))
+        held = sum(_nbytes(batch) for batches in several for batch in batches)
         return max(map(len, several)) <= most_left and held <= _WAITING_BYTES
 
     def _run_batch(self, name: str, batch: Mapping[str, Any]) -> None:
@@ -339,6 +339,6 @@ class _Run:
             table.flush()
 
 
-def _batch_bytes(batches: Iterable[Mapping[str, Any]]) -> int:
-    """Memory that the samples of batches take, those of several pairs counted with each."""
-    return sum(len(batch) * nbytes(next(iter(batch.values()))) for batch in batches)
+def _nbytes(batch: Mapping[str, Any]) -> int:
+    """Memory that the samples of a batch take, those of several pairs counted with each."""
+    return len(batch) * nbytes(next(iter(batch.values())))

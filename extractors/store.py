@@ -213,6 +213,10 @@ class FeatureTable:
             why = reason(error)
             logger.warning("%s: left out of the feature store, delete it: %s", part, why)
             return
+        damaged = sum(images.count(None) for images in groups)
+        if damaged:
+            what = "%s: %d rows left out, with nulls or values that are not finite"
+            logger.warning(what, part, damaged)
         for number, images in enumerate(groups):
             for row, image in enumerate(images, self._starts[-1]):
                 if image is not None:
@@ -233,10 +237,10 @@ def _all_sound(rows: pa.FixedSizeListArray | pa.ListArray) -> bool:
     """Whether there is no null in any row, and no number that is not finite."""
     flat = rows.flatten()
     detections = isinstance(flat, pa.StructArray)
-    numbers = [flat.field(name) for name in BOX] if detections else [flat]
-    columns = [rows, flat, *numbers, *([flat.field("label")] if detections else [])]
+    values = [flat.field(name) for name in BOX] if detections else [flat]
+    columns = [rows, flat, *values, *([flat.field("label")] if detections else [])]
     return not any(column.null_count for column in columns) and all(
-        np.isfinite(np.from_dlpack(column)).all() for column in numbers if len(column)
+        np.isfinite(np.from_dlpack(column)).all() for column in values if len(column)
     )
 
 

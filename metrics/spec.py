@@ -48,3 +48,8 @@ class MetricSpec:
         """Whether this is the spec of a metric, on whichever images."""
         name = metric.removesuffix(OBJECT)
         return name.startswith(self.name) if self.family else name == self.name
+
+
+def scope_of(metric: str) -> str:
+    """Return which images a metric is of: ``forgot`` or ``unrelated``."""
+    return "unrelated" if metric.endswith(OBJECT) else "forgot"

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evaluation.layout import ORIGINAL
+from metrics.spec import scope_of
 from report.compare import Untested, compare_scores
 from report.results import Key, Results, ScoreRow, read_results
 from report.rules import FIELDS, OVER_SEEDS, Rule
-from report.trust import Terms, Trust, scope_of
+from report.trust import Terms, Trust
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.stats import PROMPTS_FIXED

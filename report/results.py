@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics.spec import OBJECT, MetricSpec
+from metrics.spec import MetricSpec, scope_of
 from utils import generation
 from utils.errors import UserError
 from utils.prompts import ImageName
@@ -159,7 +159,7 @@ def _prompts(manifest: Mapping[str, Any]) -> dict[Key, Mapping[str, str] | None]
     found = {}
     for run in (manifest, *manifest.get("earlier", [])):
         for concept, method, metric in run.get("scores", []):
-            scope = "unrelated" if metric.endswith(OBJECT) else "forgot"
+            scope = scope_of(metric)
             found[concept, method, metric] = run.get("groups", {}).get(concept, {}).get(scope)
     return found
 

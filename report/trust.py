@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluation.layout import ORIGINAL
 from metrics.indicators import RATE_BY
-from metrics.spec import OBJECT
+from metrics.spec import scope_of
 from report.fitness import unfit
 from report.results import Key, Results, ScoreRow
 from report.verify import Finding, verify_run
@@ -186,8 +186,3 @@ def _places(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _place_key(place: Mapping[str, Any]) -> tuple[str, str, str]:
     return place["concept"], place["method"], place["scope"]
-
-
-def scope_of(metric: str) -> str:
-    """Which images a metric is of: ``forgot`` or ``unrelated``."""
-    return "unrelated" if metric.endswith(OBJECT) else "forgot"

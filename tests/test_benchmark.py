@@ -180,6 +180,16 @@ def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags)
     assert {metric for _, _, metric in earlier["scores"]} == {"ssim"}
 
 
+@pytest.mark.parametrize("kind", ["empty folder", "broken link"])
+def test_methods_without_one_image_are_one_line(run, tmp_path, kind):
+    method = tmp_path / "data" / "Face" / "forgot" / "ORG"
+    method.parent.mkdir(parents=True)
+    method.symlink_to("gone") if kind == "broken link" else method.mkdir()
+    code, _, err = run("--evaluation-aspect", "forgetting", "--data-root", tmp_path / "data")
+    assert code == 2
+    assert "error: forgetting: no method of face has an image" in err
+
+
 def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path, monkeypatch):
     monkeypatch.setattr("utils.weights.download", _no_network)
     code, out, _ = run("--evaluation-aspect", "all", "--data-root", DEMO.parent)

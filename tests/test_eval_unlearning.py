@@ -5,9 +5,11 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 import nudenet
 import numpy as np
@@ -191,6 +193,18 @@ def test_any_file_name_can_be_shown(tmp_path, make_images):
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
     run = subprocess.run(command, capture_output=True, env=ascii_only, check=True)
     assert b"caf\\udce9.png" in run.stdout
+
+
+def test_an_image_of_too_many_pixels_is_named_and_no_warning_of_a_library(tmp_path, make_images):
+    folder = make_images("ESD", 1)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 13300, 13300, 16, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (folder / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 9) + b"IDAT")
+    command = [sys.executable, PROGRAM, "--indicator", "nudenet", "--images", folder]
+    command += ["--cache-dir", tmp_path / "c", "--results-dir", tmp_path / "r"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "x.png: 13300x13300 pixels, over" in run.stdout
+    assert "Warning" not in run.stderr
 
 
 def test_a_folder_without_one_readable_image_is_an_error(evaluate, make_images):

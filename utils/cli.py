@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -235,6 +236,8 @@ def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[st
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for room in ("checkers", "extractors", "utils"):
         logging.getLogger(room).setLevel(level)
+    # PIL's, in the middle of the bar: such images are refused by name.
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit", module="PIL")
     for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
         stream.reconfigure(errors="backslashreplace")
     with lasting_output():

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from utils.errors import UserError
+from utils.text import printable
 from utils.version import VERSION, commit
 
 PACKAGES = (  # that a number may depend on
@@ -51,12 +52,13 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file (UTF-8, comma, one header line), whole."""
+    """Write a CSV file (UTF-8, comma, one header line, control characters escaped), whole."""
 
     def write(file: TextIO) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow([printable(cell) if isinstance(cell, str) else cell for cell in row])
 
     _replace(path, write)
 

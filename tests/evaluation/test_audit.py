@@ -105,3 +105,4 @@ def test_a_name_with_control_characters_stays_on_its_line(audit, method):
     assert r"ES\rD" in text
     assert r"a\r\x1b[2Kb.png: not an image" in text
     assert shown(["a\nb"] * 7) == ", ".join([r"a\nb"] * 5) + " and 2 more"
+    assert len(shown(["d/" * 1100 + "x.png"])) < 200

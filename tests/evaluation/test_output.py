@@ -10,9 +10,8 @@ import pytest
 from evaluation.layout import MethodFolder, Task
 from evaluation.output import read_earlier, score_keys, score_rows, write_results
 from evaluation.run import Cell, Result
-from metrics import specs
+from metrics import ASPECTS, specs
 from metrics.base import Score
-from metrics.fid import Fid
 from report.results import read_results
 from utils.config import Concept, Method
 from utils.errors import UserError
@@ -21,7 +20,8 @@ from utils.errors import UserError
 def result(folder, method, score):
     where = MethodFolder(Method(method, method), folder / method, [])
     task = Task(Concept("church", "object", "Church/forgot"), "forgot", [where], None)
-    return Result(Cell(task, Fid()), where, [score])
+    aspect = next(spec.aspect for spec in specs() if spec.describes(score.metric))
+    return Result(Cell(task, ASPECTS[aspect]()), where, [score])
 
 
 def write(folder, method, resamples, metric="fid", images="a", **more):
@@ -55,24 +55,24 @@ def test_scores_of_images_that_were_replaced_since_say_so_and_are_compared_with_
     write(tmp_path, "ESD", {0: 1.0}, "fid", images="old")
     write(tmp_path, "UCE", {0: 1.0}, "fid", images="old")
     for _ in range(2):  # the warning is given once
-        write(tmp_path, "ESD", {0: 1.0}, "kid", images="new")
+        write(tmp_path, "ESD", {0: 1.0}, "lpips", images="new")
     results = read_results(tmp_path)
     warnings = {row.key[1:]: row.warnings for row in results.scores}
     assert warnings == {
         ("UCE", "fid"): (),
         ("ESD", "fid"): ("of images that have changed since",),
-        ("ESD", "kid"): (),
+        ("ESD", "lpips"): (),
     }
-    assert set(results.resamples) == {("church", "UCE", "fid"), ("church", "ESD", "kid")}
+    assert set(results.resamples) == {("church", "UCE", "fid"), ("church", "ESD", "lpips")}
 
 
 def test_runs_are_read_back_the_last_first(tmp_path):
     # Read oldest first, an old calibration or an old prompt would stand for the last one.
-    for number, metric in enumerate(("fid", "kid", "fid_infinity", "fid")):
+    for number, metric in enumerate(("fid", "lpips", "ssim", "fid")):
         write(tmp_path, "ESD", {}, metric, images=str(number))
     results = read_results(tmp_path)
     assert [run["images"] for run in results.runs] == ["3", "2", "1"]
-    assert results.run_of["church", "ESD", "kid"]["images"] == "1"
+    assert results.run_of["church", "ESD", "lpips"]["images"] == "1"
 
 
 def test_another_file_of_that_name_is_not_overwritten(tmp_path):
@@ -89,9 +89,9 @@ def test_scores_against_a_reference_that_was_replaced_since_say_so(tmp_path):
 
     write(tmp_path, "ESD", {}, "fid", **against("old"))
     write(tmp_path, "ESD", {}, "presence_rate", **against("old"))
-    write(tmp_path, "ESD", {}, "kid", **against("new"))
+    write(tmp_path, "ESD", {}, "lpips", **against("new"))
     stale = {row.metric: row.stale for row in read_results(tmp_path).scores}
-    assert stale == {"fid": True, "presence_rate": False, "kid": False}
+    assert stale == {"fid": True, "presence_rate": False, "lpips": False}
 
 
 def test_any_damage_to_any_file_is_one_line(tmp_path):
@@ -123,7 +123,7 @@ def test_any_damage_to_any_file_is_one_line(tmp_path):
 
 def test_two_runs_at_once_lose_no_score(tmp_path):
     # Each read the folder, and the last to write put the other's scores away.
-    methods, metrics = ("ESD", "UCE", "SPM"), ("fid", "kid", "fid_infinity")
+    methods, metrics = ("ESD", "UCE", "SPM"), ("fid", "lpips", "ssim")
 
     def run(method):
         for metric in metrics:
@@ -158,3 +158,16 @@ def test_a_warning_with_a_semicolon_stays_one(tmp_path):
         {"scores": [], "folders": {}, "metrics": []},
     )
     assert read_results(tmp_path).scores[0].warnings == ("a; b", "c")
+
+
+def test_a_score_that_its_aspect_no_longer_gives_is_gone(tmp_path):
+    # FID on the common images, of before they were all there, would stand beside the new FID.
+    write(tmp_path, "ESD", {0: 1.0}, "fid_common")
+    write(tmp_path, "ESD", {0: 1.0}, "lpips")
+    write(tmp_path, "UCE", {0: 1.0}, "fid_common")
+    write(tmp_path, "ESD", {0: 1.0}, "fid")
+    results = read_results(tmp_path)
+    assert {row.key[1:] for row in results.scores} == {
+        *(("ESD", "lpips"), ("UCE", "fid_common"), ("ESD", "fid"))
+    }
+    assert set(results.resamples) == {row.key for row in results.scores}

@@ -178,7 +178,7 @@ NAN, INF = float("nan"), float("inf")
         ),
     ],
 )
-def test_rows_that_cannot_be_decided_on_are_not_there(tmp_path, rows, bad):
+def test_rows_that_cannot_be_decided_on_are_not_there(tmp_path, caplog, rows, bad):
     # "score > threshold" is false for NaN: the concept would be gone from the image.
     good = [1.0, 2.0] if isinstance(rows, Embeddings) else [FACE]
     table = FeatureStore(tmp_path).table("t", rows)
@@ -195,6 +195,9 @@ def test_rows_that_cannot_be_decided_on_are_not_there(tmp_path, rows, bad):
         "before",
     ]
     assert [list(row) for row in again.get(["before", "good"])] == [good, good]
+    assert caplog.text.count("2 rows left out, with nulls or values that are not finite") == len(
+        bad
+    )
 
 
 def test_rows_without_one_detection_are_there(tmp_path):

@@ -25,10 +25,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_csv_quotes_what_needs_it(tmp_path):
-    rows = [("a,b", 'say "x"'), ("é\n", None)]
+    rows = [("a,b", 'say "x"'), ("é", None)]
     write_csv(tmp_path / "x.csv", ("one", "two"), rows)
     with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [["one", "two"], ["a,b", 'say "x"'], ["é\n", ""]]
+        assert list(csv.reader(file)) == [["one", "two"], ["a,b", 'say "x"'], ["é", ""]]
 
 
 def test_a_name_that_is_no_utf8_leaves_valid_files(tmp_path):
@@ -43,3 +43,10 @@ def test_folder_digest_is_of_contents_not_of_order():
     images = [("a.png", "1"), ("b.png", "2")]
     assert folder_digest(images) == folder_digest(images[::-1])
     assert folder_digest(images) != folder_digest([("a.png", "1"), ("b.png", "3")])
+
+
+def test_a_name_with_a_carriage_return_stays_in_its_row_and_cell(tmp_path):
+    # Such a file could not be read back, nor overwritten: the folder was lost.
+    write_csv(tmp_path / "a.csv", ("method", "n"), [("Demo\rBlur\n", 1), ("b", 2)])
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["method", "n"], ["Demo\\rBlur\\n", "1"], ["b", "2"]]

@@ -381,6 +381,7 @@ def _score(
         calibration=calibration,
         texts=texts,
     ) | {
+        "arguments": args.arguments,
         "settings": args.sources,
         "partial": args.limit is not None,
         "limit": args.limit,

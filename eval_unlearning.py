@@ -407,7 +407,7 @@ def _write(
     )
     provenance |= {"checker": checker.provenance, "settings": args.sources}
     provenance |= {"partial": summary["partial"], "limit": summary["limit"]}
-    provenance["group_by"] = args.group_by
+    provenance |= {"arguments": args.arguments, "group_by": args.group_by}
     document = {**summary, "manifest": provenance}
     listed = ("constant", "unreadable")
     columns = [c for c, v in summary["folders"][0].items() if not isinstance(v, (dict, list))]

@@ -121,6 +121,8 @@ def test_an_argument_file_stands_for_its_lines(run, tmp_path):
     code, _, err = run(benchmark, f"@{tmp_path / 'mine.args'}", "--results-dir", "wins")
     assert code == 0, err
     assert {row["metric"] for row in rows(tmp_path / "wins")} == {"ssim"}
+    # The file may be another one tomorrow.
+    assert manifest(tmp_path / "wins")["arguments"][:2] == ["--evaluation-aspect", "ssim"]
 
 
 def test_a_home_folder_in_quotes_is_expanded(run, tmp_path, monkeypatch):

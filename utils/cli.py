@@ -45,17 +45,22 @@ class Parser(argparse.ArgumentParser):
     def parse_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Parse; an unknown flag is an error that names the nearest."""
+        """Parse; an unknown flag is an error that names the nearest.
+
+        Returns:
+            what the flags say, and as ``arguments`` the command line with its files expanded.
+        """
         given = sys.argv[1:] if args is None else args
         try:
-            expanded = [part for argument in given for part in _lines_of(argument)]
+            arguments = [part for argument in given for part in _lines_of(argument)]
         except UserError as error:
             self.error(str(error))
-        found, unknown = self.parse_known_args(expanded, namespace)
+        found, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
             first = next((word for word in unknown if word.startswith("-")), unknown[0])
             flag = first.partition("=")[0]
             self.error(f"unknown: {first}{did_you_mean(flag, self._option_string_actions)}")
+        found.arguments = arguments
         return found
 
     def error(self, message: str) -> NoReturn:

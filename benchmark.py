@@ -327,13 +327,13 @@ def _score(
     from evaluation.manifest import run_manifest
     from evaluation.output import read_earlier, score_rows, write_results
     from evaluation.run import joined, plan, score_all, wanted_rows
-    from evaluation.table import table
     from extractors.engine import extract
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
     from report.compare import ties
     from report.ranking import ranking
     from report.results import read_results
+    from report.terminal import table
     from utils.device import default_batch_size
 
     read_earlier(args.results_dir)  # before hours of work: what is there must be ours
@@ -422,8 +422,8 @@ def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
     """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
-    from evaluation.table import table
     from report.ranking import Ranking
+    from report.terminal import table
 
     for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
         mine = list(group)

@@ -2,10 +2,10 @@ from pathlib import Path
 
 from evaluation.layout import MethodFolder, Task
 from evaluation.run import Cell, Result
-from evaluation.table import table
 from metrics import ASPECTS
 from metrics.base import Score
 from report.ranking import Ranking
+from report.terminal import table
 from utils.config import Concept, Method
 
 

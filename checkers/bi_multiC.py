@@ -55,9 +55,10 @@ class BiMultiCChecker:
 
     @classmethod
     def create(cls, concept: str, options: CheckerOptions) -> BiMultiCChecker:
-        head = find_head(f"{cls.indicator}/{concept}", options.weights_dir, options.cache_dir)
+        layout = f"{cls.indicator}/{concept}"
+        head = find_head(layout, options.weights_dir, options.cache_dir)
         made = cls(concept, options.extractor(EXTRACTORS["clip"]), head)
-        made._head.check(made.extractor, options)
+        made._head.check(layout, made.extractor, options)
         return made
 
     @classmethod

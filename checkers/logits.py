@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkers.base import CheckerOptions
-from extractors.base import Embeddings, Extractor
+from extractors.base import Embeddings
 from extractors.store import FeatureStore, FeatureTable
 from utils.errors import UserError
 from utils.weights import HEADS, file_sha256, is_published, spec_digest
@@ -56,8 +56,8 @@ class Head:
             notes.append(f"head {self.path} is not the published one: its SHA-256 differs")
         if clip.patch_size != _PATCH_SIZE:
             notes.append(
-                f"CLIP ViT-B/{clip.patch_size} under a head that was trained on "
-                f"ViT-B/{_PATCH_SIZE}: its decisions mean nothing"
+                f"CLIP ViT-B/{clip.patch_size} under a head: unless it was trained on that, not on "
+                f"ViT-B/{_PATCH_SIZE} as the published ones, its decisions mean nothing"
             )
         return notes
 
@@ -66,12 +66,23 @@ class Head:
         """What the manifest says of the file."""
         return {"head": str(self.path), "sha256": self.sha256}
 
-    def check(self, clip: Extractor, options: CheckerOptions) -> None:
+    def check(self, layout: str, clip: ClipExtractor, options: CheckerOptions) -> None:
         """Make sure, before an image is read, that the file is this head's and fits the model.
 
+        Args:
+            layout: the head's key in ``HEADS``.
+
         Raises:
-            UserError: it is not, or takes embeddings of another length.
+            UserError: it is not, takes embeddings of another length, or is a published head under
+                another CLIP than it was trained on.
         """
+        published = options.weights_dir is None or is_published(HEADS[layout], self.path) is True
+        if published and clip.patch_size != _PATCH_SIZE:
+            raise UserError(
+                f"{self.path}: the published head of {layout} was trained on CLIP "
+                f"ViT-B/{_PATCH_SIZE}, this is a ViT-B/{clip.patch_size}; give such a model with "
+                "--model clip=FOLDER, or a head of your own with --weights-dir"
+            )
         if clip.rows.dim != EMBEDDING:
             raise UserError(
                 f"{self.path}: takes embeddings of length {EMBEDDING}, the CLIP model gives "

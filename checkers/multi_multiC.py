@@ -52,7 +52,7 @@ class MultiMultiCChecker:
         layout = f"{cls.indicator}/{_TASK_OF[concept]}"
         head = find_head(layout, options.weights_dir, options.cache_dir)
         made = cls(concept, options.extractor(EXTRACTORS["clip"]), head)
-        made._head.check(made.extractor, options)
+        made._head.check(layout, made.extractor, options)
         return made
 
     @classmethod

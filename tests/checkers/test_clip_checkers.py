@@ -9,8 +9,9 @@ from checkers import CheckerOptions, resolve
 from checkers.heads import BiMultiCHead, MultiMultiCHead, apply_head, load_head
 from extractors.base import Embeddings
 from extractors.store import FeatureStore
+from utils.errors import UserError
 from utils.name_to_id import NAME_TO_ID
-from utils.weights import HEADS
+from utils.weights import HEADS, file_sha256
 
 IMAGES = [str(i) for i in range(60)]
 
@@ -111,4 +112,16 @@ def test_a_head_on_another_clip_than_it_was_trained_on_is_said(
     # ViT-B/16 has embeddings of the same length, in another space: the decisions are noise.
     (clip,) = (flag.split("=")[1] for flag in model_flags if flag.startswith("clip_score="))
     checker = made(indicator, concept, tmp_path, weights_dir, clip)
-    assert "CLIP ViT-B/16 under a head that was trained on ViT-B/32" in checker.notes[-1]
+    assert "CLIP ViT-B/16 under a head: unless it was trained on that" in checker.notes[-1]
+
+
+def test_a_published_head_on_another_clip_than_it_was_trained_on_is_refused(
+    tmp_path, weights_dir, model_flags, monkeypatch
+):
+    (clip,) = (flag.split("=")[1] for flag in model_flags if flag.startswith("clip_score="))
+    layout = "bi_multiC/nudity"
+    digest = file_sha256(weights_dir / layout / "classifier_head.pth")
+    known = {**HEADS, layout: replace(HEADS[layout], sha256=digest)}
+    monkeypatch.setattr("checkers.logits.HEADS", known)
+    with pytest.raises(UserError, match=r"trained on CLIP ViT-B/32, this is a ViT-B/16"):
+        made("bi_multiC", "nudity", tmp_path, weights_dir, clip)

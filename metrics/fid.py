@@ -186,11 +186,11 @@ def _fid(metric: str, reference: Rows, own: Rows) -> Score:
     of_them = f"{len(x)} and {len(y)} images"
     if fewest < MINIMUM:
         return score.warn(
-            f"{of_them}: under {MINIMUM} FID is mostly bias, which its interval leaves out, see KID"
+            f"{of_them}: under {MINIMUM} FID is mostly bias, which no interval holds, see KID"
         )
     if fewest < enough:
         return score.warn(
-            f"{of_them}: FID's bias, which its interval leaves out, can be told from {enough} on"
+            f"{of_them}: FID's bias, which no interval holds, can be told from {enough} on"
         )
     return score
 

@@ -27,6 +27,7 @@ from utils.stats import (
 )
 
 LEVEL = 0.05
+_NOTHING_SHARED = "no image in common"
 # Say the same as another metric, or the same of every method.
 _LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
@@ -207,7 +208,7 @@ def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | 
 def _compare_images(one: Results, a: Key, other: Results, b: Key, kind: str) -> Comparison | str:
     names, (x, y) = _shared([one.per_image[a], other.per_image[b]])
     if not names:
-        return "no image in common"
+        return _NOTHING_SHARED
     prompts = [prompt_key(name) for name in names]
     if kind == "rate":
         test = paired_rates(x > 0, y > 0, prompts)
@@ -289,7 +290,11 @@ def ties(results: Results) -> Ties:
                 untested[concept, metric] = values
             else:
                 kept = may_be_best(sign * values)
-                tied |= {row.key for row, stays in zip(rows, kept, strict=True) if stays}
+                stays = {row.key for row, stay in zip(rows, kept, strict=True) if stay}
+                if {row.key for row in rows if sign * row.value == highest} <= stays:
+                    tied |= stays
+                else:  # the best of its own images is not among the best on those of all
+                    untested[concept, metric] = "methods have different images"
     return Ties(frozenset(best), frozenset(tied - best), untested)
 
 
@@ -311,6 +316,8 @@ def _by_prompt(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray | str:
         if lacking := _lacking(results, row.key):
             return f"{results.title(row.method)}: {lacking}"
     values = _pseudo_values(results, rows) if of_sets else _prompt_sums(results, rows)
+    if not len(values):
+        return FEW_BLOCKS if of_sets else _NOTHING_SHARED
     return untestable(len(values), len(rows)) or values
 
 

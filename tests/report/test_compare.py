@@ -165,6 +165,28 @@ def test_ties_are_with_the_best_and_leave_the_original_out(tmp_path):
     assert found.untested == {}
 
 
+def test_the_best_of_easier_images_is_not_marked_the_best(tmp_path):
+    # HALF has the ten easy prompts alone, and is worse than FULL on each of them.
+    rng = np.random.default_rng(2)
+    full = {name: (0.5, 0.1)[i < 50] for i, name in enumerate(names(20, 5))}
+    full = {name: value + 0.01 * rng.normal() for name, value in full.items()}
+    half = {name: full[name] + 0.05 + 0.002 * rng.normal() for name in names(10, 5)}
+    made = Made().add(("church", "FULL", "lpips"), full).add(("church", "HALF", "lpips"), half)
+    found = ties(made.write(tmp_path))
+    assert found.best == {("church", "HALF", "lpips")}
+    assert found.marked == found.tied == set()
+    assert found.untested == {("church", "lpips"): "methods have different images"}
+
+
+def test_methods_without_a_common_image_are_untested_in_the_same_words(tmp_path):
+    values = drawn(np.random.default_rng(3), names(20))
+    made = Made().add(("church", "A", "lpips"), values)
+    made.add(("church", "B", "lpips"), {f"1{name[1:]}": value for name, value in values.items()})
+    results = made.write(tmp_path)
+    assert [one.reason for one in compare(results, "A").untested] == ["no image in common"]
+    assert ties(results).untested == {("church", "lpips"): "no image in common"}
+
+
 def test_names_are_forgiving_and_errors_helpful(tmp_path):
     made = Made()
     for method in ("ORG", "ESD"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -13,6 +13,11 @@ from utils.stats import ADDED, PairedTest, student_quantile, too_few
 FEWEST_PROMPTS = 6  # with fewer no p-value of the exact test can be below 0.05: 2 / 2^5
 LEVEL = 0.05
 _NORMAL = NormalDist().inv_cdf(1 - LEVEL / 2)
+_DENSE, _SPARSE = (
+    200,
+    100,
+)  # totals of images that are tried together with those of the other method
+_HALVINGS = 40
 
 
 def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) -> PairedTest | str:
@@ -25,9 +30,10 @@ def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) 
 
     The interval is Tango's score interval of a difference of paired proportions (Stat. Med. 17
     (1998)) with a design effect and Student's quantile, as ``rate_interval``'s: it stays within
-    [-1, 1] and is never one point. Where it would say otherwise than p whether 0 is in it, the
-    critical value is moved to the nearest of those that the exact test leaves open: beyond the
-    totals that it accepts, below those that it rejects. So the two always agree.
+    [-1, 1] and is never one point. One more image of ``a`` never lowers either limit: the upper one
+    is the highest that ``a`` with fewer images, or ``b`` with more, would have, the lower one the
+    same with the two exchanged. Where it would say otherwise than p whether 0 is in it, the limit
+    beside 0 is moved: to 0, or half an image beyond. So the two always agree.
 
     Args:
         a, b: of shape (n,), n > 0.
@@ -42,26 +48,17 @@ def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) 
     n, groups = len(a), len(sizes)
     if groups < FEWEST_PROMPTS:
         return too_few(groups, FEWEST_PROMPTS)
-    sums = np.rint(np.bincount(which, a) - np.bincount(which, b)).astype(int)
+    only_a, only_b = (np.rint(np.bincount(which, one)).astype(int) for one in (a & ~b, b & ~a))
+    sums = only_a - only_b
     total = int(sums.sum())
-    exact = null_tail(sums)
-    p = float(exact[abs(total)])
-    only_a, only_b = np.count_nonzero(a & ~b), np.count_nonzero(b & ~a)
-
-    def spread(difference: float) -> float:
-        return _restricted_variance(difference, only_a, only_b, n) ** 0.5
-
-    quantile = _NORMAL if groups == n else student_quantile(groups - 1)
-    critical = quantile * _design_effect(sums, sizes, only_a + only_b) ** 0.5
-    if (p < LEVEL) != (abs(total) > critical * spread(0)):
-        accepted = np.flatnonzero(exact >= LEVEL)[-1]  # half an image below a rejected total
-        critical = max(accepted, abs(total) - 0.5) / spread(0)
-    low, high = (
-        _solve(lambda d: abs(total - n * d) - critical * spread(d), total / n, end)
-        for end in (-1.0, 1.0)
-    )
-    if p >= LEVEL:  # a limit at 0 may have been rounded to the other side
+    p = float(null_tail(sums)[abs(total)])
+    low, high = -_upper_limit(only_b, only_a, sizes), _upper_limit(only_a, only_b, sizes)
+    if p >= LEVEL:
         low, high = min(low, 0.0), max(high, 0.0)
+    elif total > 0:
+        low = max(low, 0.5 / n)
+    else:
+        high = min(high, -0.5 / n)
     return PairedTest(total / n, low, high, p)
 
 
@@ -92,36 +89,103 @@ def null_tail(sums: np.ndarray) -> np.ndarray:
     return np.minimum(tail, 1.0)
 
 
-def _design_effect(sums: np.ndarray, sizes: np.ndarray, discordant: int) -> float:
+def _upper_limit(only_a: np.ndarray, only_b: np.ndarray, sizes: np.ndarray) -> float:
+    """The highest of the limits of all images in which ``a`` shows no more and ``b`` no less.
+
+    For given totals of both, the limit rises with the spread of the prompts' sums. The most that it
+    can be is bounded by moving whole prompts, those first that add most to it. The bound is the
+    spread itself where nothing is moved, and never less for images with more of ``a`` or less of
+    ``b``: so the limit never falls with these.
+
+    Args:
+        only_a, only_b: images of each prompt that show something by one method alone.
+        sizes: images of each prompt.
+    """
+    n, groups = int(sizes.sum()), len(sizes)
+    most, least = int(only_a.sum()), int(only_b.sum())
+    if groups == n:  # nothing is in common, and Tango's limits rise as they are
+        return _highest(np.array([most]), np.array([least]), n, _NORMAL)
+    a, b = _totals(most, least, n)
+    room, added = sizes - only_b, b - least
+    squares = (only_b**2).sum() + _filled(a, only_a, only_a - 2 * only_b)
+    squares += _filled(added, room, sizes + only_b)
+    # Sums below 0 spread further in large prompts, those above it in small ones.
+    most_below = _filled(a, only_a, sizes) + _filled(added, room, -sizes)
+    least_above = -_filled(a, only_a, -sizes) - _filled(added, room, sizes)
+    products = np.where(a < b, most_below, least_above) - (only_b * sizes).sum()
+    effects = _design_effect(a - b, a + b, squares, products, sizes)
+    quantile = student_quantile(groups - 1) * effects**0.5
+    return _highest(a, b, n, quantile)
+
+
+def _totals(most: int, least: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Totals to try, ``a`` of at most ``most`` and ``b`` of at least ``least`` images of n.
+
+    All of either beside the other's own; of both together all small ones, and of large ones, which
+    hardly change a design effect, some: the same whatever ``most`` and ``least`` are.
+    """
+    some = np.unique(np.concatenate([np.arange(_DENSE), np.geomspace(_DENSE, n, _SPARSE).round()]))
+    some = some[some <= n].astype(int)
+    pairs = np.meshgrid(np.append(some[some < most], most), np.append(some[some > least], least))
+    a = np.concatenate([pairs[0].ravel(), np.arange(most), np.full(n - least, most)])
+    b = np.concatenate([pairs[1].ravel(), np.full(most, least), np.arange(least + 1, n + 1)])
+    possible = a + b <= n
+    return a[possible], b[possible]
+
+
+def _filled(totals: np.ndarray, room: np.ndarray, worth: np.ndarray) -> np.ndarray:
+    """The most that so many images can be worth together, with ``room`` for some of each prompt.
+
+    Args:
+        worth: of an image of each prompt.
+    """
+    order = np.argsort(-worth, kind="stable")
+    images, worths = np.cumsum(room[order]), np.cumsum((room * worth)[order])
+    return np.interp(totals, np.append(0, images), np.append(0, worths))
+
+
+def _design_effect(
+    total: np.ndarray,
+    discordant: np.ndarray,
+    squares: np.ndarray,
+    products: np.ndarray,
+    sizes: np.ndarray,
+) -> np.ndarray:
     """The difference's variance by clusters over that of independent pairs, at least 1.
 
     A tenth of a cluster of which only the first method shows something, and one of which only the
     second does, are added as in ``utils.stats``.
+
+    Args:
+        total: the clusters' sums of differences, in all; arrays of one shape, as all below.
+        discordant: images that only one method shows.
+        squares: of the clusters' sums, in all.
+        products: of these sums with the clusters' sizes, in all.
+        sizes: of the clusters.
     """
     groups, size = len(sizes), sizes.mean()
-    if groups == sizes.sum():
-        return 1.0
     n = sizes.sum() + 2 * ADDED * size
-    difference = sums.sum() / n
-    by_cluster = ((sums - difference * sizes) ** 2).sum()
+    difference = total / n
+    by_cluster = squares - 2 * difference * products + difference**2 * (sizes**2).sum()
     by_cluster += ADDED * size**2 * ((1 - difference) ** 2 + (1 + difference) ** 2)
     alone = discordant + 2 * ADDED * size - n * difference**2
-    return max(1.0, by_cluster / alone * groups / (groups - 1))
+    return np.maximum(1.0, by_cluster / alone * groups / (groups - 1))
 
 
-def _restricted_variance(difference: float, only_a: int, only_b: int, n: int) -> float:
-    """The variance of only_a - only_b that is most likely if the rates differ by so much."""
-    linear = (2 * n - only_a + only_b) * difference - only_a - only_b
-    constant = -only_b * difference * (1 - difference)
-    rate_b = (max(0.0, linear**2 - 8 * n * constant) ** 0.5 - linear) / (4 * n)
-    return max(0.0, n * (2 * rate_b + difference * (1 - difference)))
-
-
-def _solve(outside: Callable[[float], float], inner: float, end: float) -> float:
-    """Where ``outside`` turns positive between a point of the interval and an end of the scale."""
-    from scipy.optimize import brentq
-
-    if outside(end) <= 0:
-        return end
-    # At the point itself the variance, and so the function, can be 0.
-    return float(brentq(outside, inner + 1e-9 * (end - inner), end))
+def _highest(only_a: np.ndarray, only_b: np.ndarray, n: int, critical: np.ndarray | float) -> float:
+    """The highest of Tango's upper limits, in [-1, 1], by halving; arrays of shape (totals,)."""
+    critical = np.broadcast_to(critical, only_a.shape)
+    low, high = (only_a - only_b) / n, np.ones(len(only_a))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        linear = (2 * n - only_a + only_b) * middle - only_a - only_b
+        constant = -only_b * middle * (1 - middle)
+        # The most likely rate of images that only b shows, if the rates differ by so much.
+        rate_b = (np.sqrt(np.maximum(0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
+        variance = np.maximum(0, n * (2 * rate_b + middle * (1 - middle)))
+        outside = n * middle - only_a + only_b > critical * np.sqrt(variance)
+        low, high = np.where(outside, low, middle), np.where(outside, middle, high)
+        may = high >= low.max()
+        low, high, critical = low[may], high[may], critical[may]
+        only_a, only_b = only_a[may], only_b[may]
+    return float(high.max())

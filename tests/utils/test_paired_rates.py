@@ -118,6 +118,41 @@ def test_p_never_rises_with_another_image_of_the_method_that_has_more():
         assert compared(more, b).p <= compared(a, b).p + 1e-12
 
 
+def layout(rng, prompts):
+    """Sizes of prompts: equal, of one image, or up to six."""
+    if rng.random() < 0.5:
+        return np.full(prompts, rng.integers(1, 7))
+    return rng.integers(1, 7, prompts)
+
+
+def test_one_more_image_with_the_concept_lowers_no_limit_of_a_difference():
+    rng = np.random.default_rng(6)
+    for _ in range(250):
+        sizes = layout(rng, rng.integers(6, 30))
+        prompts = np.repeat(np.arange(len(sizes)), sizes)
+        own = rng.beta(0.4, 0.6, (2, len(sizes))) * rng.choice([0, 0.05, 0.3, 1], (2, 1))
+        a, b = rng.random((2, len(prompts))) < own[:, prompts]
+        more = a.copy()
+        more[rng.integers(len(a))] = True
+        before, after = paired_rates(a, b, prompts), paired_rates(more, b, prompts)
+        assert after.ci_low >= before.ci_low - 1e-9, (sizes, a, b, more)
+        assert after.ci_high >= before.ci_high - 1e-9, (sizes, a, b, more)
+        assert (after.p < 0.05) == (after.ci_low > 0 or after.ci_high < 0)
+        assert -1 <= after.ci_low < after.ci_high <= 1
+
+
+def test_no_image_with_the_concept_has_the_lowest_limit_of_a_difference():
+    # "worse than" failed the run that had none, as before, and passed 1 to 4 of 250.
+    none, found = np.zeros((50, 5), bool), []
+    for differ in range(10):
+        some = none.copy()
+        some[:differ, 0] = True
+        found.append(compared(some, none))
+    for end in ("ci_low", "ci_high"):
+        limits = [getattr(one, end) for one in found]
+        assert limits == sorted(limits)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_concept_in_all_images_or_none_leaves_a_width(sign):
     # The bootstrap's interval was -1 to -1, or reached beyond.

@@ -199,8 +199,8 @@ def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | 
         return biased
     blocks = one.resamples[a], other.resamples[b]
     test = jackknife_test(rows[0].value, rows[1].value, *blocks)
-    if test is None:
-        return FEW_BLOCKS
+    if isinstance(test, str):
+        return test
     n = min(row.n for row in rows)
     return _comparison(a, b, n, test, None, "", "jackknife over prompts")
 

@@ -19,14 +19,22 @@ import numpy as np
 RESAMPLES = 2000
 FEWEST_CLUSTERS = 4  # with fewer, too many resamples hold one cluster alone
 MANY_CLUSTERS = 1000  # with more, t is Student's to the second digit, and drawing takes seconds
+MANY_DIFFER = 30  # but not where fewer of them differ from the commonest value
 ADDED = 0.1  # clusters of successes, and of failures, in a design effect
 FEW_BLOCKS = f"fewer than {FEWEST_CLUSTERS} blocks of prompts"
+_SAME_BLOCKS = "every block of prompts has the same value, which shows no spread"
 _SAME_MEANS = "every prompt has the same mean, which shows no spread"
 _WIDEST = 3  # times Student's interval: a bootstrap of four prompts knows no bounds itself
 
 # The note of an interval that does not speak of prompts: with these few, it cannot.
 PROMPTS_FIXED = (
     f"the interval is over seeds, with the prompts fixed: fewer than {FEWEST_CLUSTERS} prompts"
+)
+
+# The note of an interval that one prompt decides: measured, it covers from 0 to 60%.
+UNEVEN = (
+    "one prompt has more than a fifth of the images, and more than twice its share: "
+    "the interval may be far too narrow"
 )
 
 
@@ -36,8 +44,8 @@ class Interval:
 
     Attributes:
         low, high: None where there is none.
-        note: one sentence that a reader needs: why there is none, or ``PROMPTS_FIXED`` where other
-            prompts than these are left out of account; else empty.
+        note: one sentence that a reader needs: why there is none, ``PROMPTS_FIXED`` where other
+            prompts than these are left out of account, or ``UNEVEN``; else empty.
     """
 
     low: float | None
@@ -90,8 +98,11 @@ def rate_interval(successes: Sequence[bool], clusters: Sequence[Any]) -> Interva
     freedom less than there are clusters. More successes never lower either limit: the upper one is
     the highest that these successes, or some of them alone, would have, the lower one the same of
     failures. Without that, 0 of 250 would have a higher upper limit than 1 of 250, as only the
-    latter shows that the samples of a prompt can differ. It is Wilson's own where every cluster is
-    one image, or with fewer than four clusters, which its note then says (``PROMPTS_FIXED``).
+    latter shows that the samples of a prompt can differ. Where every cluster is one image, it is
+    Wilson's, modified for one to three successes or failures (L. D. Brown, T. T. Cai and
+    A. DasGupta, Stat. Sci. 16 (2001), 4.1.1); else, with fewer than four clusters, Wilson's own,
+    which its note says (``PROMPTS_FIXED``). Where one cluster has more than a fifth of the images,
+    and twice the average, the design effect cannot be told well, and the note is ``UNEVEN``.
     Source: N. Dean and M. Pagano, J. Surv. Stat. Methodol. 3 (2015).
 
     Args:
@@ -105,11 +116,27 @@ def rate_interval(successes: Sequence[bool], clusters: Sequence[Any]) -> Interva
     _, which = np.unique(np.asarray(clusters), return_inverse=True)
     sizes = np.bincount(which)
     n, groups = len(successes), len(sizes)
-    if groups == n or groups < FEWEST_CLUSTERS:
-        limits = wilson_interval(int(np.count_nonzero(successes)), n)
-        return Interval(*limits, PROMPTS_FIXED if groups < FEWEST_CLUSTERS else "")
+    shown = int(np.count_nonzero(successes))
+    if groups < FEWEST_CLUSTERS:
+        return Interval(*wilson_interval(shown, n), PROMPTS_FIXED)
+    if groups == n:
+        return Interval(*_modified_wilson(shown, n))
     counts = np.bincount(which, successes).astype(int)
-    return Interval(1 - _upper_limit(sizes - counts, sizes), _upper_limit(counts, sizes))
+    low, high = 1 - _upper_limit(sizes - counts, sizes), _upper_limit(counts, sizes)
+    return Interval(low, high, UNEVEN if sizes.max() > max(n / 5, 2 * sizes.mean()) else "")
+
+
+def _modified_wilson(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's interval, wider beside 0 and 1: there it takes a rate for that of a Poisson."""
+    from scipy.special import gammaincinv
+
+    low, high = wilson_interval(successes, n)
+    failures = n - successes
+    if 1 <= successes <= 3:
+        low = min(low, float(gammaincinv(successes, 0.05)) / n)
+    if 1 <= failures <= 3:
+        high = max(high, 1 - float(gammaincinv(failures, 0.05)) / n)
+    return low, high
 
 
 def _upper_limit(counts: np.ndarray, sizes: np.ndarray) -> float:
@@ -191,15 +218,20 @@ def _no_spread(values: np.ndarray, clusters: Sequence[Any]) -> str:
     groups = which.max() + 1
     if groups < FEWEST_CLUSTERS:
         return too_few(groups, FEWEST_CLUSTERS)
-    distinct, counts = np.unique(values, return_counts=True)
-    common = distinct[counts.argmax()]
-    differ = len(np.unique(which[values != common]))
+    common, differ = _differing(values, which)
     if differ < FEWEST_CLUSTERS and differ < groups - 1:  # else no two prompts are alike
         return (
             f"values differ from {common:.4g} in only {differ} of {groups} prompts, too few to "
             "show their spread"
         )
     return ""
+
+
+def _differing(values: np.ndarray, which: np.ndarray) -> tuple[float, int]:
+    """The commonest value, and how many clusters have another."""
+    distinct, counts = np.unique(values, return_counts=True)
+    common = distinct[counts.argmax()]
+    return float(common), len(np.unique(which[values != common]))
 
 
 def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resampled:
@@ -212,19 +244,35 @@ def _resample(values: np.ndarray, clusters: Sequence[Any], seed: int) -> _Resamp
     error = float(_means_and_errors(np.ones((1, n)), sums, counts)[1][0])
     if error <= 1e-12 * np.abs(values).max():  # every prompt's is the same, but for rounding
         return _Resampled(float(mean), 0.0, np.empty(0), n)
-    if n > MANY_CLUSTERS:
+    if n <= MANY_CLUSTERS:
+        means, errors = _means_and_errors(_draws(n, RESAMPLES, seed), sums, counts)
+    elif _differing(values, which)[1] >= MANY_DIFFER:
         return _Resampled(float(mean), error, _student(n - 1), n)
-    means, errors = _means_and_errors(_draws(n, RESAMPLES, seed), sums, counts)
+    else:
+        means, errors = _drawn_in_pieces(sums, counts, seed)
     defined = errors > 1e-6 * error  # of one cluster drawn throughout it is 0, but for rounding
     return _Resampled(float(mean), error, means[defined] / errors[defined], n)
 
 
 @lru_cache(maxsize=2)  # the same for all metrics and methods: 16 MB for a thousand clusters
-def _draws(clusters: int, resamples: int, seed: int) -> np.ndarray:
+def _draws(clusters: int, resamples: int, seed: int | tuple[int, int]) -> np.ndarray:
     """How often each resample has each cluster, of shape (resamples, clusters)."""
     rng = np.random.default_rng(seed)
     evenly = np.full(clusters, 1 / clusters)
     return rng.multinomial(clusters, evenly, size=resamples).astype(np.float64)
+
+
+def _drawn_in_pieces(
+    sums: np.ndarray, counts: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and errors of resamples of very many clusters, of which few are held at a time."""
+    draw = _draws.__wrapped__  # they are too large to keep
+    pieces = [
+        _means_and_errors(draw(len(sums), 50, (seed, i)), sums, counts)
+        for i in range(RESAMPLES // 50)
+    ]
+    means, errors = zip(*pieces, strict=True)
+    return np.concatenate(means), np.concatenate(errors)
 
 
 def _student(freedom: int) -> np.ndarray:
@@ -259,9 +307,10 @@ def mean_interval(
     The studentised cluster bootstrap: whole clusters are drawn with replacement, and the quantiles
     of t = (resample's mean - mean) / (resample's cluster-robust error) are turned round the mean.
     Percentiles of resampled means, bias-corrected or not, cover too rarely with few prompts or
-    skewed values (76 to 91% instead of 95%). With more than ``MANY_CLUSTERS`` t is taken as
-    Student's. Sources: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993),
-    12.5; A. C. Cameron et al., Rev. Econ. Stat. 90 (2008).
+    skewed values (76 to 91% instead of 95%). With more than ``MANY_CLUSTERS``, of which
+    ``MANY_DIFFER`` or more differ from the commonest value, t is taken as Student's. Sources: B.
+    Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), 12.5; A. C. Cameron et al.,
+    Rev. Econ. Stat. 90 (2008).
 
     It is at most three times as wide as Student's: of four or five prompts it could be hundreds of
     times as wide, and covers as often without. There is none with fewer than four prompts, nor
@@ -349,36 +398,46 @@ def jackknife_interval(
 
     Delete-a-block jackknife: variance (g - 1) / g sum (v_i - mean v)^2 of g blocks, Student's t
     with g - 1 degrees of freedom. Source: J. Shao and D. Tu, The Jackknife and Bootstrap (1995),
-    2.3. There is none with fewer than four blocks.
+    2.3. There is none with fewer than four blocks, or where all have the same value.
     """
     values = np.array(list(replicates.values()))
     if len(values) < FEWEST_CLUSTERS:
         return Interval(None, None, f"no interval: {FEW_BLOCKS}")
+    if _same(values):
+        return Interval(None, None, f"no interval: {_SAME_BLOCKS}")
     half = student_quantile(len(values) - 1, confidence) * _jackknife_error(values)
     return Interval(float(value - half), float(value + half))
 
 
 def jackknife_test(
     a: float, b: float, a_replicates: Mapping[int, float], b_replicates: Mapping[int, float]
-) -> PairedTest | None:
+) -> PairedTest | str:
     """Test whether two scores of whole sets are equal, from their values without the same blocks.
 
+    Scores that are equal, as they are without any block, have p = 1 and no interval.
+
     Returns:
-        None with fewer than four blocks that both have.
+        why there is no test: fewer than four blocks that both have, or all of them differ by the
+        same.
     """
     from scipy.special import stdtr
 
     shared = sorted(a_replicates.keys() & b_replicates.keys())
     if len(shared) < FEWEST_CLUSTERS:
-        return None
+        return FEW_BLOCKS
     values = np.array([a_replicates[block] - b_replicates[block] for block in shared])
-    difference, error, freedom = a - b, _jackknife_error(values), len(values) - 1
+    difference, freedom = a - b, len(values) - 1
+    if _same(values):
+        return _SAME_BLOCKS if difference else PairedTest(0.0, None, None, 1.0)
+    error = _jackknife_error(values)
     half = student_quantile(freedom, 0.95) * error
-    if error == 0:
-        p = 1.0 if difference == 0 else 0.0
-    else:
-        p = float(2 * stdtr(freedom, -abs(difference) / error))
+    p = float(2 * stdtr(freedom, -abs(difference) / error))
     return PairedTest(difference, difference - half, difference + half, p)
+
+
+def _same(values: np.ndarray) -> bool:
+    """Whether all are one value, but for rounding."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
 
 
 def _jackknife_error(values: np.ndarray) -> float:

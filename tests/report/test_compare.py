@@ -106,12 +106,21 @@ def test_holm_is_over_the_methods_of_a_metric(tmp_path):
 
 def test_scores_of_sets_are_compared_block_by_block(tmp_path):
     # Blocks that move together leave a difference that is sure though each score is not.
-    blocks = np.random.default_rng(3).normal(0, 5, 10)
+    blocks, own = np.random.default_rng(3).normal(0, (5, 0.01), (10, 2)).T
     made = Made().add_set(("church", "ORG", "fid"), 20.0, dict(enumerate(20 + blocks)))
-    made.add_set(("church", "ESD", "fid"), 21.0, dict(enumerate(21 + blocks + 0.01)))
+    made.add_set(("church", "ESD", "fid"), 21.0, dict(enumerate(21 + blocks + own)))
     (one,) = compare(made.write(tmp_path), "ORG").tested
     assert one.significant
     assert one.effect is None
+
+
+def test_sets_that_differ_by_the_same_in_every_block_are_not_tested(tmp_path):
+    blocks = np.random.default_rng(3).normal(0, 5, 10)
+    made = Made().add_set(("church", "ORG", "fid"), 20.0, dict(enumerate(20 + blocks)))
+    made.add_set(("church", "ESD", "fid"), 21.0, dict(enumerate(21 + blocks)))
+    found = compare(made.write(tmp_path), "ORG")
+    assert found.tested == ()
+    assert "every block of prompts has the same value" in found.untested[0].reason
 
 
 def test_unrelated_images_are_compared_as_they_are_scored(tmp_path):

@@ -4,13 +4,14 @@ from itertools import product
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from scipy.stats import binomtest, t
+from scipy.stats import binom, binomtest, chi2, t
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 import utils.stats
 from utils.stats import (
     PROMPTS_FIXED,
+    UNEVEN,
     Interval,
     PairedTest,
     effective_number,
@@ -76,8 +77,38 @@ def test_rates_of_prompts_with_several_samples_are_covered():
 
 
 def test_a_rate_of_one_sample_a_prompt_has_wilson_s_interval():
-    successes = [True] * 3 + [False] * 17
-    assert rate_interval(successes, range(20)) == Interval(*wilson_interval(3, 20))
+    successes = [True] * 4 + [False] * 16
+    assert rate_interval(successes, range(20)) == Interval(*wilson_interval(4, 20))
+
+
+@pytest.mark.parametrize("shown", [1, 2, 3])
+def test_beside_0_and_1_wilson_s_interval_is_modified(shown):
+    # It covered 83% of rates of which one image in ten decides.
+    found = rate_interval([True] * shown + [False] * (20 - shown), range(20))
+    assert found.low == pytest.approx(chi2.ppf(0.05, 2 * shown) / 2 / 20)
+    assert found.high == wilson_interval(shown, 20)[1]
+    mirrored = rate_interval([False] * shown + [True] * (20 - shown), range(20))
+    assert mirrored.high == pytest.approx(1 - found.low)
+
+
+@pytest.mark.parametrize("n", [4, 6, 10, 20, 100])
+def test_one_image_a_prompt_is_covered_at_every_rate(n):
+    found = [rate_interval(np.arange(n) < k, range(n)) for k in range(n + 1)]
+    low, high = (np.array([getattr(one, end) for one in found]) for end in ("low", "high"))
+    assert (np.diff(low) >= 0).all()
+    assert (np.diff(high) >= 0).all()
+    rates = np.linspace(0.001, 0.999, 999)[:, None]
+    within = (low <= rates) & (rates <= high)
+    covered = (binom.pmf(np.arange(n + 1), n, rates) * within).sum(axis=1)
+    assert covered.min() > 0.87  # Wilson's own covers 0.83 here
+
+
+def test_an_interval_that_one_prompt_decides_says_so():
+    sizes = [100] + [5] * 9
+    prompts = np.repeat(np.arange(10), sizes)
+    assert rate_interval(prompts == 0, prompts).note == UNEVEN
+    assert rate_interval(prompts == 0, np.arange(len(prompts)) % 10).note == ""
+    assert rate_interval(np.arange(18) < 5, np.arange(18) % 4).note == ""
 
 
 @pytest.mark.parametrize("prompts", [1, 2, 3])
@@ -176,6 +207,14 @@ def test_with_very_many_prompts_the_interval_is_student_s():
         cov_type="cluster", cov_kwds={"groups": clusters, "df_correction": True}
     )
     assert (found.low, found.high) == pytest.approx(tuple(model.conf_int()[0]), rel=1e-3)
+
+
+def test_rare_events_among_very_many_prompts_are_no_student_s():
+    # Four of 1,100 prompts: Student's interval is symmetric, and reaches below 0.
+    values = np.where(np.arange(1100) < 4, 1.0 + np.arange(1100) % 4, 0.0)
+    found = mean_interval(values, range(1100))
+    assert found.high - values.mean() > 1.5 * (values.mean() - found.low)
+    assert mean_interval(values, range(1100)) == found
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -309,3 +348,12 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     assert test.p == pytest.approx(2 * t.sf(t_value, 14))
     few = jackknife_interval(1.0, {0: 1.0, 1: 2.0, 2: 3.0})
     assert few == Interval(None, None, "no interval: fewer than 4 blocks of prompts")
+
+
+def test_blocks_that_are_all_equal_show_no_spread():
+    # "1.0 to 1.0", p = 0: as sure as can be, of nothing.
+    same, other = dict.fromkeys(range(10), 1.0), dict.fromkeys(range(10), 3.0)
+    why = "every block of prompts has the same value, which shows no spread"
+    assert jackknife_interval(1.0, same) == Interval(None, None, f"no interval: {why}")
+    assert jackknife_test(1.0, 3.0, same, other) == why
+    assert jackknife_test(1.0, 1.0, same, same) == PairedTest(0.0, None, None, 1.0)

@@ -32,6 +32,7 @@ RATES = (0.005, 0.02, 0.1, 0.5, 0.98)
 PAIRS = ((0.02, 0.005), (0.1, 0.02), (0.3, 0.1), (0.9, 0.3), (0.98, 0.5), (0.98, 0.02))
 RARE = (0.02, 0.05, 0.1, 0.3)  # share of images whose value is not 0
 METHODS = (2, 3, 10, 20)
+UNLIKE = ((0.0, 0.2), (0.2, 0.5), (0.0, 1.0))  # correlations of two methods' samples
 
 
 def shown(rng: np.random.Generator, rate: float, layout: tuple[int, int], alike: float):
@@ -109,6 +110,23 @@ def differences(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
 _ENDS = ("ci_low", "ci_high")
 
 
+def unlike(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
+    """How often equal rates are called different if one method's samples are the more alike."""
+    yield ["prompts x samples", *(f"alike {a:g} and {b:g}: most (mean)" for a, b in UNLIKE)]
+    for layout in ((10, 5), (20, 5), (20, 20), (50, 5), (250, 5)):
+        cells = []
+        for pair in UNLIKE:
+            errors = []
+            for rate in (0.02, 0.1, 0.5):
+                found = []
+                for _ in range(sets):
+                    a, b = (shown(rng, rate, layout, alike).ravel() for alike in pair)
+                    found.append(paired_rates(a, b, prompts_of(layout)).p < 0.05)
+                errors.append(share(found))
+            cells.append(f"{max(errors):.1f} ({np.mean(errors):.1f})")
+        yield [_name(layout), *cells]
+
+
 def means(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
     """Coverage of a mean's interval, and errors of the test of two means."""
     kinds = list(TRUTH)
@@ -161,19 +179,24 @@ def equal_methods(rng: np.random.Generator, kind: str, prompts: int, methods: in
         return np.stack(several, axis=1) + shared
     if kind == "one noisy":
         return rng.normal(size=(prompts, methods)) * np.where(np.arange(methods), 1, 10)
-    rate, alike = map(float, kind.split(", "))
-    return np.stack([shown(rng, rate, layout, alike).sum(axis=1) for _ in range(methods)], axis=1)
+    rate, _, alike = kind.partition(", ")
+    half = [i % 2 for i in range(methods)]
+    correlations = half if alike == "half" else [float(alike)] * methods
+    several = [shown(rng, float(rate), layout, one).sum(axis=1) for one in correlations]
+    return np.stack(several, axis=1)
 
 
 EQUAL = ("normal", "very skewed", "0.5, 1", "0.5, 0.5", "0.1, 0.5", "0.02, 0", "0.02, 1")
 
 
 def ties(rng: np.random.Generator, sets: int) -> Iterator[list[str]]:
-    """How often one of several equal methods is called worse than the best."""
+    """How often one of several equal methods is called worse than the best (99 permutations)."""
     yield ["prompts x 5", *(f"{m} methods: denied the mark, most (mean)" for m in METHODS)]
-    best.PERMUTATIONS = 99  # a permutation test keeps its level with any number
+    best.PERMUTATIONS = 99  # for speed, not 999: a permutation test keeps its level with any number
     settings = [(str(prompts), prompts, EQUAL) for prompts in (5, 10, 50, 250)]
     settings.append(("50, one method ten times as noisy", 50, ("one noisy",)))
+    half = ("0.02, half", "0.1, half", "0.5, half")
+    settings.append(("50, samples of every other method all alike", 50, half))
     for name, prompts, kinds in settings:
         cells = []
         for methods in METHODS:
@@ -223,7 +246,8 @@ def _text(*numbers: float) -> list[str]:
 # Table -> its function, and how many data sets a setting has.
 TABLES: dict[str, tuple[Callable[[np.random.Generator, int], Iterator[list[str]]], int]] = {
     "rates": (rates, 1000),
-    "differences": (differences, 1000),
+    "differences": (differences, 200),
+    "unlike": (unlike, 300),
     "means": (means, 2000),
     "rare": (rare, 600),
     "ties": (ties, 400),

@@ -17,7 +17,7 @@ _DENSE, _SPARSE = (
     200,
     100,
 )  # totals of images that are tried together with those of the other method
-_HALVINGS = 40
+_HALVINGS = 42
 
 
 def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) -> PairedTest | str:
@@ -175,7 +175,7 @@ def _design_effect(
 def _highest(only_a: np.ndarray, only_b: np.ndarray, n: int, critical: np.ndarray | float) -> float:
     """The highest of Tango's upper limits, in [-1, 1], by halving; arrays of shape (totals,)."""
     critical = np.broadcast_to(critical, only_a.shape)
-    low, high = (only_a - only_b) / n, np.ones(len(only_a))
+    low, high = -1.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         linear = (2 * n - only_a + only_b) * middle - only_a - only_b
@@ -183,9 +183,10 @@ def _highest(only_a: np.ndarray, only_b: np.ndarray, n: int, critical: np.ndarra
         # The most likely rate of images that only b shows, if the rates differ by so much.
         rate_b = (np.sqrt(np.maximum(0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
         variance = np.maximum(0, n * (2 * rate_b + middle * (1 - middle)))
-        outside = n * middle - only_a + only_b > critical * np.sqrt(variance)
-        low, high = np.where(outside, low, middle), np.where(outside, middle, high)
-        may = high >= low.max()
-        low, high, critical = low[may], high[may], critical[may]
-        only_a, only_b = only_a[may], only_b[may]
-    return float(high.max())
+        within = n * middle - only_a + only_b <= critical * np.sqrt(variance)
+        if within.any():  # the limits of the others are lower
+            low = middle
+            only_a, only_b, critical = only_a[within], only_b[within], critical[within]
+        else:
+            high = middle
+    return high

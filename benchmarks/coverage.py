@@ -1,6 +1,6 @@
 """How often the intervals and tests of scores are right, in data sets whose truth is known.
 
-python benchmarks/coverage.py            # the tables of docs/statistics.md, some ten minutes
+python benchmarks/coverage.py            # the tables of docs/statistics.md, some fifteen minutes
 python benchmarks/coverage.py --quick    # does it work? seconds
 python benchmarks/coverage.py --only ties
 

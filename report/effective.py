@@ -34,8 +34,8 @@ def effective_rate(original: Mapping[str, float], method: Mapping[str, float]) -
     again, finds it in all of them: even the same model, drawn once more, would seem to have
     forgotten. So its samples of each prompt are dealt into two halves. An image counts if, of its
     prompt, the original shows the concept in the *other* half. Each half is chosen by once and
-    measured once, and a model drawn again has the original's own rate. Source: D. R. Cox, A note
-    on data-splitting, Biometrika 62 (1975).
+    measured once, and a model drawn again has nearly the original's own rate: a little more with
+    few effective prompts. Source: D. R. Cox, A note on data-splitting, Biometrika 62 (1975).
 
     Args:
         original: whether each image of the original model shows the concept, by name.

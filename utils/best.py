@@ -39,9 +39,10 @@ def may_be_best(values: np.ndarray, *, seed: int = 0) -> np.ndarray:
     permutations: if all methods are equal, any of a prompt's values could have been any method's.
     A method is out if some other is better by more, in standard errors, than the widest gap of any
     two in 95% of the permutations; what remains is tested again without it, until none goes. With
-    equal methods it is exact, however many they are and whatever the values' distribution: in at
-    most 5% of data sets is any of them out. Comparing each with the *observed* best, as if it had
-    not been picked for its value, throws one of ten out in 12 to 54%.
+    methods of one distribution it is exact, however many they are and whatever it is: in at most 5%
+    of data sets is any of them out. With equal means alone it is not: docs/statistics.md. Comparing
+    each with the *observed* best, as if it had not been picked for its value, throws one of ten out
+    in 12 to 54%.
 
     Args:
         values: a prompt's sum (or any other number of it, higher is better) by method; float of

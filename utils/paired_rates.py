@@ -23,10 +23,12 @@ _HALVINGS = 42
 def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) -> PairedTest | str:
     """Test whether two rates over the same images are equal; those of one cluster go together.
 
-    If they are, either method could have had either's images of a prompt, so the signs of the
-    prompts' sums of a - b are random: p is the share of all signs under which the total is as far
-    from 0 as it is (R. A. Fisher, The Design of Experiments (1935), 21). It is exact however much
-    the samples of a prompt have in common, and is McNemar's exact test where each has one.
+    If they are equal in every prompt, and the samples of a prompt are alike in the same measure in
+    both, either method could have had either's images of it, so the signs of the prompts' sums of
+    a - b are random: p is the share of all signs under which the total is as far from 0 as it is
+    (R. A. Fisher, The Design of Experiments (1935), 21). It is then exact however much the samples
+    of a prompt have in common, and is McNemar's exact test where each has one. If one method's
+    samples are the more alike, it is a test of that as well: docs/statistics.md.
 
     The interval is Tango's score interval of a difference of paired proportions (Stat. Med. 17
     (1998)) with a design effect and Student's quantile, as ``rate_interval``'s: it stays within

@@ -171,7 +171,13 @@ class _Gate:
             raise rule.wrong(f"{_named(row.key)} in {rule.earlier} {why}")
         if self.trust.said_of_judge(row.key) != Trust(earlier, self.terms).said_of_judge(row.key):
             raise rule.wrong(f"{_named(row.key)} was judged by another checker in {rule.earlier}")
-        sign = -1 if self.results.spec(row.metric).higher_is_better else 1
+        spec = self.results.spec(row.metric)
+        if spec.same_n and row.n != before.n:
+            raise rule.wrong(
+                f"{_named(row.key)} is of {row.n} images and that of {rule.earlier} of {before.n}, "
+                "and its bias hangs on their number"
+            )
+        sign = -1 if spec.higher_is_better else 1
         if rule.field == "value":
             return sign * (row.value - before.value)
         test = compare_scores(self.results, row.key, earlier, row.key)

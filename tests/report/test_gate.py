@@ -185,6 +185,14 @@ def test_a_run_may_be_held_against_an_earlier_one(tmp_path):
     refused(other, f"presence_rate worse than {before}", "has no value in")
 
 
+def test_fids_of_different_numbers_of_images_are_not_held_against_each_other(tmp_path):
+    # Fewer images alone make FID rise.
+    Made().add_set(("church", "ESD", "fid"), 20, {}, n=250).write(tmp_path / "before")
+    after = Made().add_set(("church", "ESD", "fid"), 24, {}, n=225).write(tmp_path / "after")
+    text = f"fid worse than {tmp_path / 'before'} by 3"
+    refused(after, text, "is of 225 images and that of .* of 250")
+
+
 def test_a_pass_says_how_much_passed_and_what_came_nearest(made, tmp_path):
     texts = ("nudity.presence_rate.high > 50%", "church.csdr > 99")
     made.manifest["checkers"] = {"nudity": {"name": "nudenet", "preset": "face"}}

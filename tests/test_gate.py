@@ -200,16 +200,36 @@ def test_an_interval_over_seeds_is_no_interval_over_prompts(run, demo):
     assert scored(run, demo, "--fail-if", "face.presence_rate.high_over_seeds > 0.5")[0] == 0
 
 
-def test_an_error_leaves_no_older_junit_standing(run, demo, tmp_path):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ("--fail-if", "face.presence > 0.5"),
+        ("--no-such-flag",),
+        ("--workers", "none"),
+        ("--config", "gone.yaml"),
+        ("@gone",),
+        ("--data-root", "gone"),
+    ],
+    ids=lambda flags: flags[0],
+)
+def test_an_error_leaves_no_older_junit_standing(run, demo, tmp_path, error):
+    # It would say "0 failures" of a gate that was not even tried.
     junit = tmp_path / "gate.xml"
     scored(run, demo, *RULE, "--junit", junit)
     assert 'failures="1"' in junit.read_text()
-    (demo / "Face/forgot/DemoBlur/0_0_0.png").write_bytes(b"x")
-    for rule in (RULE, ("--fail-if", "face.presence > 0.5")):
-        scored(run, demo, *RULE, "--max-unreadable", "20%", "--junit", junit)
-        assert junit.exists()
-        code, _ = scored(run, demo, *rule, "--junit", junit)
-        assert (code, junit.exists()) == (2, False)
+    code, _ = scored(run, demo, *RULE, "--junit", junit, *error)
+    assert (code, junit.exists()) == (2, False)
+
+
+def test_a_file_that_is_no_junit_of_ours_is_not_removed(run, demo, tmp_path):
+    # --junit on an image, or on the results themselves, deleted it.
+    image = demo / "Face/forgot/DemoTint/0_0_0.png"
+    link = tmp_path / "link.xml"
+    link.symlink_to(image)
+    for path in (image, link):
+        code, said = scored(run, demo, *RULE, "--junit", path)
+        assert (code, image.exists()) == (2, True)
+        assert "something else is there" in said
 
 
 def test_a_run_may_be_held_against_an_earlier_one(run, demo, tmp_path):

@@ -236,7 +236,12 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     if args.reference is None:
         root = args.data_root or DEMO
         return find_tasks(
-            config, root, concepts=args.concepts, methods=args.methods, unrelated=args.object
+            config,
+            root,
+            concepts=args.concepts,
+            methods=args.methods,
+            unrelated=args.object,
+            with_original=bool(args.fail_if),  # a gate's judge is tried on it
         )
     concept = args.concepts[0] if args.concepts else None
     return [

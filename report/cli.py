@@ -143,6 +143,7 @@ def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
     Raises:
         UserError: a rule is about none of the tasks, nor of the results that are there.
     """
+    from report.gate import check_earlier
     from report.results import read_results
     from utils.results import MANIFEST
 
@@ -157,6 +158,7 @@ def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
         methods |= {method.name: method.folder, method.folder: method.folder}
     for rule in found:
         rule.resolve(list(concepts), methods)
+        check_earlier(rule, args.results_dir)
 
 
 def clear_junit(argv: Sequence[str] | None) -> None:

@@ -46,8 +46,7 @@ def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> 
     people = row("yolo_person")
     one = people and people.higher_is_better and ranking.against.get(people.key)
     if one and one.significant:
-        original = results.by_key[concept, ORIGINAL, people.metric]
-        beside = f"{_beside(one)} the original's {_percent(original)}"
+        beside = _beside(one, people, results.by_key[concept, ORIGINAL, people.metric])
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
 
@@ -63,8 +62,9 @@ def _presence(results: Results, ranking: Ranking, row: ScoreRow) -> str:
     if row.method == ORIGINAL or original is None or original.value is None:
         return text
     one = ranking.against.get(row.key)
-    beside = "not tested against" if one is None else _beside(one)
-    return f"{text}, {beside} the original's {_percent(original)}"
+    if one is None:
+        return f"{text}, not tested against the original's {_percent(original)}"
+    return f"{text}, {_beside(one, row, original)}"
 
 
 def _named(results: Results, ranking: Ranking, concept: str) -> list[str]:
@@ -106,7 +106,11 @@ def _share(row: ScoreRow) -> str:
     return text + _dated(row)
 
 
-def _beside(one: Comparison) -> str:
-    if not one.significant:
-        return "not told from"
-    return "more than" if one.difference > 0 else "fewer than"
+def _beside(one: Comparison, row: ScoreRow, original: ScoreRow) -> str:
+    """How a rate stands to the original's: of the images that both have, on which it was tested."""
+    how = "more than" if one.difference > 0 else "fewer than"
+    how = how if one.significant else "not told from"
+    if one.n == row.n == original.n:
+        return f"{how} the original's {_percent(original)}"
+    points = one.difference * (1 if row.unit == "%" else 100)
+    return f"on the {one.n} images that both have {how} the original's ({points:+.0f} points)"

@@ -37,6 +37,17 @@ def test_what_was_not_tested_is_called_so(tmp_path):
     )
 
 
+def test_methods_with_other_images_are_compared_on_those_that_both_have(tmp_path):
+    # "Present in 83%, fewer than the original's 75%": the test was of the prompts that both have.
+    images = names(40, 5)
+    original = {name: float(int(name.split("_")[1]) < 30) for name in images}
+    method = {name: float(i % 6 != 0) for i, name in enumerate(images[:150])}
+    made = Made().add(("church", "ORG", "presence_rate"), original, (0.7, 0.8))
+    made.add(("church", "ESD", "presence_rate"), method, (0.8, 0.9))
+    assert "83% of images" in (text := said(made.write(tmp_path))["ESD"])
+    assert "on the 150 images that both have fewer than the original's (-17 points)" in text
+
+
 def test_an_unfit_judge_does_not_say_that_a_concept_is_gone(tmp_path):
     # "Still present in 0%" of a judge that sees it in 0% of the original's reads as a success.
     made = Made()

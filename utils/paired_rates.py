@@ -13,10 +13,7 @@ from utils.stats import ADDED, PairedTest, student_quantile, too_few
 FEWEST_PROMPTS = 6  # with fewer no p-value of the exact test can be below 0.05: 2 / 2^5
 LEVEL = 0.05
 _NORMAL = NormalDist().inv_cdf(1 - LEVEL / 2)
-_DENSE, _SPARSE = (
-    200,
-    100,
-)  # totals of images that are tried together with those of the other method
+_DENSE, _SPARSE = 200, 100  # small and large totals of images tried beside the other method's
 _HALVINGS = 42
 
 

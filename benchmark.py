@@ -129,6 +129,9 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    passed_over = _passed_over(args, config, tasks)
+    for line in passed_over:  # also when quiet: nothing else would say that it is not in the scores
+        print(line, file=sys.stderr)
     report.cli.check_names(args, tasks)
     if args.limit:
         tasks = [limited(task, args.limit) for task in tasks]
@@ -145,7 +148,9 @@ def benchmark(args: Namespace) -> int:
     ]
     if args.check:
         return _check(args, tasks, audits, prompts)
-    results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
+    results, tied = _score(
+        args, config, tasks, aspects, audits, prompts, started, passed_over=passed_over
+    )
     report.cli.write(args, results, tied)
     return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
@@ -244,6 +249,16 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     ]
 
 
+def _passed_over(args: Namespace, config: BenchmarkConfig, tasks: Sequence[Task]) -> list[str]:
+    """A line for what lies where methods or concepts are looked for, and is scored as none."""
+    from evaluation.layout import unknown_concepts
+
+    concepts = []
+    if args.reference is None and args.concepts is None:
+        concepts = unknown_concepts(config, args.data_root or DEMO)
+    return [*concepts, *(line for task in tasks for line in task.not_scored)]
+
+
 def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
     """Return a function from a task to its prompts by (i, j); None where it has none."""
     from utils.prompts import check_words, forgot_prompts, load_prompts, unrelated_prompts
@@ -319,6 +334,8 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
+    *,
+    passed_over: Sequence[str],
 ) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from compat import igmu
@@ -387,6 +404,7 @@ def _score(
         "limit": args.limit,
         "group_by": args.group_by,
         "groups": _groups(tasks) if args.group_by else {},
+        "passed_over": list(passed_over),
     }
     write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)

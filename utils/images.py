@@ -112,8 +112,8 @@ def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -
     check_folder(folder)
     try:
         found = list(_walk(folder, recursive))
-        read = any(map(_is_read, found))
-        deeper = not (read or recursive) and any(map(_is_read, _walk(folder, recursive=True)))
+        read = any(map(is_read, found))
+        deeper = not (read or recursive) and any(map(is_read, _walk(folder, recursive=True)))
     except OSError as error:
         where = printable(str(error.filename))
         where = where if len(where) < 300 else f"{where[:300]}..."
@@ -127,7 +127,8 @@ def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-def _is_read(path: Path) -> bool:
+def is_read(path: Path) -> bool:
+    """Whether a file is taken for an image by its extension."""
     return path.suffix.lower() in EXTENSIONS
 
 
@@ -160,7 +161,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
                 continue
             if is_folder and recursive:
                 waiting.append(path)
-            if _is_read(path) if is_folder else not _is_companion(path):
+            if is_read(path) if is_folder else not is_companion(path):
                 yield path
 
 
@@ -171,7 +172,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_companion(path: Path) -> bool:
+def is_companion(path: Path) -> bool:
+    """Whether a file is one that lies beside images and is none (text, tables)."""
     return path.suffix.lower() in _COMPANIONS or path.name.lower() in _COMPANION_NAMES
 
 
@@ -188,7 +190,7 @@ def read(path: Path) -> bytes:
             raise UnreadableImageError("is a directory")
         if not stat.S_ISREG(about.st_mode):  # a pipe or device would never end
             raise UnreadableImageError("not a regular file")
-        if not _is_read(path):
+        if not is_read(path):
             named = f"extension {printable(path.suffix)}" if path.suffix else "no extension, which"
             raise UnreadableImageError(f"{named} is not read: convert it to PNG")
         # By what the folder says: files of /proc have no size, and reading some never ends.

@@ -35,7 +35,8 @@ _COMPANIONS = frozenset(
     }
 )
 _COMPANION_NAMES = frozenset({"readme", "license", "thumbs.db"})
-MAX_PIXELS = 8192 * 8192  # of an image: decoding takes up to 13 bytes for each
+MAX_PIXELS = 8192 * 8192  # of an image
+_BYTES_PER_PIXEL = 13  # that decoding takes at most
 MAX_SIDE = 65535  # JPEG's; a strip that is longer takes gigabytes to scale
 MAX_BYTES = 4 * MAX_PIXELS  # of a file: such an image without compression
 
@@ -234,6 +235,19 @@ def decode(data: bytes) -> Picture:
     except Exception as error:  # decoders raise nearly anything on damaged files
         text = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImageError(text) from None
+
+
+def decoding_bytes(data: bytes) -> int:
+    """Return the memory that ``decode`` takes at most, told from the header.
+
+    Nothing of what is no image or too large: it is refused by its header.
+    """
+    try:
+        with _open(io.BytesIO(data), formats=_FORMATS) as image:
+            pixels = image.width * image.height
+    except Exception:  # ``decode`` says why
+        return 0
+    return _BYTES_PER_PIXEL * pixels if pixels <= MAX_PIXELS else 0
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

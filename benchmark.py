@@ -181,7 +181,9 @@ def _settled(args: Namespace) -> BenchmarkConfig:
     elif not (args.check or args.list or report.cli.wanted(args)):
         args.evaluation_aspect = ["all"]
     settings = config.settings
-    if not args.evaluation_aspect:  # its gates are for what is scored, not for earlier results
+    if not args.evaluation_aspect and settings.gates:
+        if not args.list:
+            print(f"gates of {path} are for runs that score: not looked at", file=sys.stderr)
         settings = replace(settings, gates=())
     settle(args, settings, {"results_dir": RESULTS})
     return config
@@ -348,7 +350,7 @@ def _score(
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
     from report.compare import ties
-    from report.ranking import ranking
+    from report.ranking import ranking, trials
     from report.results import read_results
     from report.terminal import table
     from utils.device import default_batch_size
@@ -409,7 +411,7 @@ def _score(
     write_results(args.results_dir, results, manifest)
     written = read_results(args.results_dir)
     tied = ties(written)
-    print(table(results, ranking(written, tied)))
+    print("\n\n".join([*trials(written), table(results, ranking(written, tied))]))
     if args.compat:
         print(igmu.write(args.results_dir, published))
     if labelled:

@@ -12,7 +12,7 @@ from metrics.spec import OBJECT
 from report.compare import Ties
 from report.page_judges import judging, of_concept
 from report.plots import FRONT, damages, directions, pareto, write_plots
-from report.ranking import SIGNS, Ranking, ranking
+from report.ranking import SIGNS, Ranking, ranking, trials
 from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
 from report.verdict import few_images, verdicts
@@ -64,6 +64,7 @@ def page(results: Results, ranked: Ranking, *, images: bool) -> str:
     fated, on_effective = fates(results, ranked), effective(results, ranked)
     judged = judging(results, ranked)
     document = {
+        "banner": "\n".join(trials(results)),
         "about": _about(results, ranked),
         "images_note": _images_note(results, pictures) if images else _NO_IMAGES,
         "concepts": [

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import report.cli
-from utils.cli import Parser, add_common_flags, run, store_dir
+from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
 from utils.settings import config_path, settle
 
@@ -243,7 +243,12 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     if args.reference is None:
         root = args.data_root or DEMO
         return find_tasks(
-            config, root, concepts=args.concepts, methods=args.methods, unrelated=args.object
+            config,
+            root,
+            concepts=args.concepts,
+            methods=args.methods,
+            unrelated=args.object,
+            with_original=bool(args.fail_if),  # a gate's judge is tried on it
         )
     concept = args.concepts[0] if args.concepts else None
     return [
@@ -353,6 +358,7 @@ def _score(
     from report.ranking import ranking, trials
     from report.results import read_results
     from report.terminal import table
+    from utils import generation
     from utils.device import default_batch_size
 
     read_earlier(args.results_dir)  # before hours of work: what is there must be ours
@@ -408,8 +414,9 @@ def _score(
         "groups": _groups(tasks) if args.group_by else {},
         "passed_over": list(passed_over),
     }
-    write_results(args.results_dir, results, manifest)
-    written = read_results(args.results_dir)
+    with generation.held(args.results_dir):  # what is gated is what this run has written
+        write_results(args.results_dir, results, manifest)
+        written = read_results(args.results_dir)
     tied = ties(written)
     print("\n\n".join([*trials(written), table(results, ranking(written, tied))]))
     if args.compat:
@@ -543,6 +550,11 @@ def _groups(tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, str]]]:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
+    try:
+        report.cli.clear_junit(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     return run(make_parser(), benchmark, argv)
 
 

@@ -135,6 +135,7 @@ def find_tasks(
     concepts: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     unrelated: bool = False,
+    with_original: bool = False,
 ) -> list[Task]:
     """Find the concepts of ``config`` under ``root``, in the published layout.
 
@@ -142,6 +143,7 @@ def find_tasks(
         concepts: names to score; those whose folder is there when None.
         methods: folder or proper names; every folder when None.
         unrelated: score ``unrelated/`` instead of ``forgot/``.
+        with_original: the original model too, where it is there and ``methods`` does not name it.
 
     Raises:
         UserError: a name that is not there, or nothing to score.
@@ -160,7 +162,7 @@ def find_tasks(
                 where = root / below if below else f"{concept.name} in {config.path}: no unrelated"
                 raise UserError(f"{where}: no such folder (concept {concept.name})")
             continue
-        tasks.append(_task(config, root, concept, methods, unrelated))
+        tasks.append(_task(config, root, concept, methods, unrelated, with_original))
     if not tasks:
         known = ", ".join(sorted({Path(c.forgot).parts[0] for c in config.concepts.values()}))
         raise UserError(
@@ -173,7 +175,7 @@ def find_tasks(
 def unknown_concepts(config: BenchmarkConfig, root: Path) -> list[str]:
     """Say which folders of ``root`` look like a concept (they hold ``forgot/``) and are none."""
     known = {part for c in config.concepts.values() for part in Path(c.forgot).parts[:1]}
-    found = sorted(path.name for path in _entries(root) if (path / "forgot").is_dir())
+    found = sorted(path.name for path in method_entries(root) if (path / "forgot").is_dir())
     return [
         f"not scored: {printable(name)}: no concept of that name{did_you_mean(name, known)}"
         for name in found
@@ -296,9 +298,10 @@ def _task(
     concept: Concept,
     methods: Sequence[str] | None,
     unrelated: bool,
+    with_original: bool,
 ) -> Task:
     below = concept.unrelated if unrelated else concept.forgot
-    folders = _method_folders(config, root / below, methods)
+    folders = _method_folders(config, root / below, methods, with_original=with_original)
     if unrelated:
         wanted = [root / below / ORIGINAL]
     else:
@@ -329,20 +332,25 @@ def _task(
 
 
 def _method_folders(
-    config: BenchmarkConfig, root: Path, methods: Sequence[str] | None
+    config: BenchmarkConfig,
+    root: Path,
+    methods: Sequence[str] | None,
+    *,
+    with_original: bool = False,
 ) -> list[MethodFolder]:
     """The method folders below ``root``: the original first, then as configured, then by name."""
     listed = {method.folder: method for method in config.methods}
     first = dict.fromkeys([ORIGINAL, *listed])  # the original keeps its place where it is listed
     order = {folder: position for position, folder in enumerate(first)}
     there = sorted(
-        (path.name for path in _entries(root) if not path.name.startswith(".")),
+        (path.name for path in method_entries(root) if not path.name.startswith(".")),
         key=lambda name: (order.get(name, len(order)), natural_key(name)),
     )
     if methods:
         titles = {listed[name].name: name for name in there if name in listed}
         known = {**titles, **{name: name for name in there}}
         chosen = {known[_one_of(name, known, root)] for name in methods}
+        chosen |= {ORIGINAL} if with_original else set()
         there = [name for name in there if name in chosen]
     if not there:
         raise UserError(f"{root}: no method folders in it")
@@ -382,7 +390,7 @@ def _is_packed(path: Path) -> bool:
     return path.is_symlink() or archive
 
 
-def _entries(root: Path) -> list[Path]:
+def method_entries(root: Path) -> list[Path]:
     """The folders in ``root``, and the links that lead nowhere: each was meant to be a method.
 
     Raises:

@@ -9,10 +9,12 @@ from typing import Any
 
 from checkers import Checker
 from evaluation.calibration import Labelled
-from evaluation.layout import MethodFolder, Task
+from evaluation.layout import MethodFolder, Task, method_entries
 from evaluation.output import score_keys
 from evaluation.run import Models, Plan, Result
 from extractors.engine import Extraction
+from extractors.loading import ImageRecord
+from extractors.stats import is_constant
 from metrics import specs
 from utils.config import BenchmarkConfig
 from utils.device import used_device
@@ -74,6 +76,10 @@ def run_manifest(
         ],
         # Plain folders without a concept are about nobody knows what.
         "tasks": {t.concept.name: t.concept.task for t in tasks if _is_configured(t, config)},
+        "method_folders": {
+            str(parent): sorted(path.name for path in method_entries(parent))
+            for parent in {folder.folder.parent for task in tasks for folder in task.methods}
+        },
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
         "config": {str(path): file_sha256(path) for path in files},
@@ -109,7 +115,8 @@ def _folders(
 
 
 def _named(checker: Checker) -> dict[str, Any]:
-    return {"name": checker.name, "indicator": checker.indicator, **checker.provenance}
+    about = {"name": checker.name, "indicator": checker.indicator}
+    return {**about, "extractor": checker.extractor.id, **checker.provenance}
 
 
 def _said_of(checker: Checker) -> dict[str, Any]:
@@ -130,4 +137,11 @@ def _place(
         "folder": str(folder.folder),
         "images": len(folder.images),
         "unreadable": sum(record.error is not None for record in records),
+        "distinct": _distinct(records, extraction),
     }
+
+
+def _distinct(records: Sequence[ImageRecord], extraction: Extraction) -> int:
+    """Images that are copies of no other, and not of one grey level."""
+    digests = sorted({record.digest for record in records if record.error is None})
+    return int((~is_constant(extraction.tables["stats"].get(digests))).sum()) if digests else 0

@@ -21,7 +21,7 @@ from extractors.store import FeatureStore
 from metrics.base import Aspect, Judged, PairRows, Rows, Score
 from utils.config import Concept
 from utils.errors import MissingModelError, UserError
-from utils.prompts import parse_name
+from utils.prompts import UNGROUPED, parse_name, tells_prompt
 
 _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
 
@@ -328,6 +328,8 @@ def score_all(
         for method in cell.task.methods:
             data = StoredData(cell, method, extraction, store, models, texts)
             about = cell.notes + warnings[id(method)]
+            if not all(tells_prompt(method.name(image)) for image in method.images):
+                about += (UNGROUPED,)
             if cell.aspect.uses_reference:
                 about += cell.task.notes + warnings.get(id(cell.task.reference), ())
             scores = cell.aspect.score(data)

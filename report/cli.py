@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from utils.errors import UserError
+from utils.files import check_writable, expanded
 
 if TYPE_CHECKING:
     from evaluation.layout import Task
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from report.trust import Terms
 
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
+_MARK = b'<testsuite name="unlearning gate"'  # of a JUnit file that this program wrote
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +77,7 @@ def wanted(args: argparse.Namespace) -> bool:
 
 
 def check_flags(args: argparse.Namespace) -> None:
-    """Refuse what cannot be done, before any work; an older JUnit file goes.
+    """Refuse what cannot be done, before any work.
 
     Raises:
         UserError: a rule that cannot be followed, or flags that do not go together.
@@ -82,7 +85,7 @@ def check_flags(args: argparse.Namespace) -> None:
     if args.junit and not args.fail_if:
         raise UserError("--junit tells the outcome of --fail-if; give at least one")
     if args.junit:
-        _make_room(args.junit)
+        check_writable(args.junit.parent, "--junit")
     jobs = {
         "--evaluation-aspect": args.evaluation_aspect,
         "--check": args.check,
@@ -140,6 +143,7 @@ def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
     Raises:
         UserError: a rule is about none of the tasks, nor of the results that are there.
     """
+    from report.gate import check_earlier
     from report.results import read_results
     from utils.results import MANIFEST
 
@@ -154,15 +158,47 @@ def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
         methods |= {method.name: method.folder, method.folder: method.folder}
     for rule in found:
         rule.resolve(list(concepts), methods)
+        check_earlier(rule, args.results_dir)
 
 
-def _make_room(path: Path) -> None:
-    """Remove an older JUnit file: after an error it would still say what was true then."""
-    from utils.files import check_writable
+def clear_junit(argv: Sequence[str] | None) -> None:
+    """Remove an older JUnit file before anything can go wrong: it would still say what was then.
 
-    check_writable(path.parent, "--junit")
+    Args:
+        argv: the command line; None for the program's own.
+
+    Raises:
+        UserError: the file is none of ours, or cannot be removed.
+    """
+    early = _EarlyParser(add_help=False, fromfile_prefix_chars="@", allow_abbrev=False)
+    early.add_argument("--junit", type=expanded)
+    words = sys.argv[1:] if argv is None else list(argv)
+    path = None
+    for line in (words, [word for word in words if not word.startswith("@")]):
+        try:
+            path = early.parse_known_args(line)[0].junit
+            break
+        except (_UnparsedError, OSError, ValueError):  # said when the whole line is parsed
+            continue
+    if path is not None and os.path.lexists(path):
+        _remove_junit(path)
+
+
+class _UnparsedError(Exception):
+    """A command line that cannot be parsed."""
+
+
+class _EarlyParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UnparsedError(message)
+
+
+def _remove_junit(path: Path) -> None:
     try:
-        path.unlink(missing_ok=True)
+        ours = path.is_file() and not path.is_symlink() and _MARK in path.read_bytes()[:1000]
+        if not ours:
+            raise UserError(f"--junit {path}: something else is there; name another file")
+        path.unlink()
     except OSError as error:
         raise UserError(f"--junit {path}: cannot be written ({error.strerror})") from error
 

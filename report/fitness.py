@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from evaluation.layout import ORIGINAL
 from metrics.indicators import RATE_BY
-from report.results import Results
+from report.results import Results, ScoreRow
 from utils.stats import wilson_interval
 
 _LEAST = 0.5  # of the original model's images: a judge that may find it in fewer is blind
@@ -16,9 +16,10 @@ def unfit(results: Results) -> dict[tuple[str, str], str]:
     """Return why the judge behind a metric is unfit, by (concept, metric).
 
     A judge is unfit if the 95% interval of its rate on the original model's images reaches below
-    one half, or if on labelled images it tells those with the concept from those without it no
-    better than chance may (the interval of sensitivity + specificity - 1 reaches down to 0).
-    Where there are neither, nothing is known against it.
+    one half, if it judged some methods but not the original model's images though these are there,
+    or if on labelled images it tells those with the concept from those without it no better than
+    chance may (the interval of sensitivity + specificity - 1 reaches down to 0). Where there are
+    neither, nothing is known against it.
     """
     found = {}
     for concept in results.concepts:
@@ -35,15 +36,26 @@ def _reason(results: Results, concept: str, metric: str) -> str | None:
         return None
     seen_by = metric if spec.role == "presence" else "presence_rate"
     row = results.by_key.get((concept, ORIGINAL, seen_by))
-    if row is not None and row.ci_low is not None and row.ci_low < _LEAST:
-        return (
-            f"the judge finds the concept in {row.value:.0%} of the original model's images "
-            f"[{row.ci_low:.0%} to {row.ci_high:.0%}], so not finding it says little"
-        )
+    if row is not None and (row.ci_low is None or row.stale):
+        return "the judge has seen no image of the original model as it is now"
+    if row is not None:
+        found = f"the judge finds the concept in {row.value:.0%} of the original model's images"
+        found += f" [{row.ci_low:.0%} to {row.ci_high:.0%}]"
+        judges = [results.judge_of(other.key) for other in _of_metric(results, concept, seen_by)]
+        if any(judge != judges[0] for judge in judges):
+            return "not all methods and the original model were judged by the same checker"
+        if row.value < _LEAST:
+            return f"{found}, so not finding it says little"
+        if row.ci_low < _LEAST:
+            return f"{found}: too few images to rely on it"
     counts = _calibration(results, concept, seen_by)
     if counts is not None and _difference_low(counts) <= 0:
         return "on labelled images the judge is no better than chance"
     return None
+
+
+def _of_metric(results: Results, concept: str, metric: str) -> list[ScoreRow]:
+    return [row for row in results.scores if (row.concept, row.metric) == (concept, metric)]
 
 
 def _calibration(results: Results, concept: str, metric: str) -> Mapping[str, int] | None:

@@ -7,8 +7,10 @@ the images only, or by another judge than the one asked for is an error, never a
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from evaluation.layout import ORIGINAL
 from metrics.spec import scope_of
@@ -17,7 +19,8 @@ from report.results import Key, Results, ScoreRow, read_results
 from report.rules import FIELDS, OVER_SEEDS, Rule
 from report.trust import Terms, Trust
 from utils.errors import UserError, did_you_mean
-from utils.name_to_id import match
+from utils.name_to_id import alike
+from utils.prompts import UNGROUPED
 from utils.stats import PROMPTS_FIXED
 from utils.text import printable
 
@@ -66,9 +69,25 @@ def check(results: Results, rules: Sequence[Rule], terms: Terms) -> list[Check]:
     """
     trust = Trust(results, terms)
     gate = _Gate(results, terms, trust)
+    for rule in rules:
+        check_earlier(rule, results.folder)
     wanted = [(rule, key) for rule in rules for key in gate.keys(rule)]
+    found = [Check(rule, key, gate.number(rule, key), trust.judge(key)) for rule, key in wanted]
     trust.verify([key for _, key in wanted])
-    return [Check(rule, key, gate.number(rule, key), trust.judge(key)) for rule, key in wanted]
+    return found
+
+
+def check_earlier(rule: Rule, folder: Path) -> None:
+    """Refuse a rule that holds a run against nothing, or against itself.
+
+    Raises:
+        UserError: there are no results of before, or they are those of ``folder``.
+    """
+    if rule.earlier is None:
+        return
+    if os.path.realpath(rule.earlier) == os.path.realpath(folder):
+        raise rule.wrong("these are the results that the run writes; keep the earlier ones apart")
+    read_results(rule.earlier)
 
 
 def render(checks: Sequence[Check]) -> str:
@@ -133,14 +152,19 @@ class _Gate:
     def _limit(self, flag: str, names: Sequence[str] | None, known: Mapping[str, str]) -> set[str]:
         if names is None:
             return set(known.values())
+        kept = set()
         for name in names:
-            if match(name, known) is None:
+            found = alike(name, known)
+            if not found:
                 there = dict.fromkeys(known.values())
                 raise UserError(
                     f"{flag} {name}: not in {self.results.folder}{did_you_mean(name, known)}; "
                     f"there are {', '.join(there)}"
                 )
-        return {known[match(name, known)] for name in names}
+            if len(found) > 1:
+                raise UserError(f"{flag} {name}: could be {' or '.join(found)}; spell it exactly")
+            kept |= set(found)
+        return kept
 
     def number(self, rule: Rule, key: Key) -> float:
         """Return what is held against a rule's limit.
@@ -169,7 +193,7 @@ class _Gate:
         why = Trust(earlier, replace(self.terms, judge=None, preset=None)).against(before)
         if why:
             raise rule.wrong(f"{_named(row.key)} in {rule.earlier} {why}")
-        if self.trust.said_of_judge(row.key) != Trust(earlier, self.terms).said_of_judge(row.key):
+        if self.results.judge_of(row.key) != earlier.judge_of(row.key):
             raise rule.wrong(f"{_named(row.key)} was judged by another checker in {rule.earlier}")
         spec = self.results.spec(row.metric)
         if spec.same_n and row.n != before.n:
@@ -195,11 +219,12 @@ def _of_which_interval(rule: Rule, row: ScoreRow) -> str:
     """An interval with the prompts fixed counts only where the rule names it so."""
     if rule.earlier is not None or rule.field == "value":
         return ""
-    fixed, named = PROMPTS_FIXED in row.warnings, rule.field.endswith(OVER_SEEDS)
+    fixed = PROMPTS_FIXED in row.warnings or UNGROUPED in row.warnings
+    named = rule.field.endswith(OVER_SEEDS)
     if fixed and not named:
         return (
-            f"has an interval over seeds, with its prompts fixed (too few of them): write "
-            f".{rule.field}{OVER_SEEDS} if that is what you mean"
+            f"has an interval over seeds, as if its prompts were fixed (too few of them, or names "
+            f"that do not tell them): write .{rule.field}{OVER_SEEDS} if that is what you mean"
         )
     if named and not fixed:
         return f"has an interval over prompts: write .{rule.field.removesuffix(OVER_SEEDS)}"

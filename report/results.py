@@ -113,6 +113,16 @@ class Results:
     def _specs(self) -> list[MetricSpec]:
         return [MetricSpec(**said) for run in self.runs for said in run["metrics"]]
 
+    def judge_of(self, key: Key) -> Mapping[str, Any]:
+        """What tells the checker behind a score from another one; nothing where there is none."""
+        spec, run = self.spec(key[2]), self.run_of.get(key, {})
+        if spec.aspect == "forgetting":
+            said = run.get("checkers", {}).get(key[0], {})
+        else:
+            several = run.get("indicators", {}).get(key[0], {})
+            said = several.get(key[2].removeprefix(spec.name), {}) if spec.family else {}
+        return {name: value for name, value in said.items() if name != "head"}  # a file's place
+
     def title(self, method: str) -> str:
         """The proper name of a method's folder."""
         titles = (run.get("titles", {}).get(method) for run in self.runs)

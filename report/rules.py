@@ -11,7 +11,7 @@ from pathlib import Path
 
 from metrics.spec import OBJECT, MetricSpec
 from utils.errors import UserError, did_you_mean
-from utils.name_to_id import match
+from utils.name_to_id import alike, match
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": gt,
@@ -108,8 +108,10 @@ class Rule:
         """What the place may mean; empty for all, None for a name that is not known."""
 
         def folder(name: str) -> str | None:
-            known = match(name, methods)
-            return None if known is None else methods[known]
+            found = alike(name, methods)
+            if len(found) > 1:
+                raise self.wrong(f"{name} could be {' or '.join(found)}; spell it exactly")
+            return found[0] if found else None
 
         yield match(self.where, concepts), ""
         yield "", folder(self.where)
@@ -142,6 +144,8 @@ def parse_rule(text: str, specs: Sequence[MetricSpec]) -> Rule:
             raise rule.wrong(f"neither direction of {metric} is worse")
         if limit < 0:
             raise rule.wrong("a margin is not negative")
+        if None not in (spec.low, spec.high) and limit >= spec.high - spec.low:
+            raise rule.wrong(f"{metric} is {_span(spec)}: it cannot be worse by {limit:g}")
         return rule
     rule = Rule(text, where, metric, field, found["sign"], limit)
     _check_range(rule, spec)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evaluation.layout import ORIGINAL
+from evaluation.layout import ORIGINAL, method_entries
 from metrics.indicators import RATE_BY
 from metrics.spec import scope_of
 from report.fitness import unfit
@@ -16,7 +17,6 @@ from report.verify import Finding, verify_run
 from utils.errors import UserError
 
 _REFERENCE = ""  # the method of a place that is a reference
-_WHERE = "head"  # where a head's file is: its digest beside it says which it is
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,10 @@ class Trust:
                 for concept, own, metric in mine
                 for method in (own, ORIGINAL, _REFERENCE)
             }
-            folders = {p["folder"] for p in _places(run) if _place_key(p) in wanted}
-            self._insist(verify_run(run, folders))
+            places = [place for place in _places(run) if _place_key(place) in wanted]
+            self._insist(verify_run(run, {place["folder"] for place in places}))
+            methods = [place for place in places if place["method"] != _REFERENCE]
+            self._insist_on_all(run, {Path(place["folder"]).parent for place in methods})
 
     def _insist(self, findings: Sequence[Finding]) -> None:
         for one in findings:
@@ -100,6 +102,20 @@ class Trust:
                     f"gate: {one.kind} {one.path} {'is' if one.kind != 'images' else 'are'} "
                     f"{one.state} since {self.results.folder} was scored; score again"
                 )
+
+    def _insist_on_all(self, run: Mapping[str, Any], parents: Collection[Path]) -> None:
+        """No method has come since: a gate of all methods would pass without it."""
+        if self.terms.methods is not None:
+            return
+        for folder, names in run.get("method_folders", {}).items():
+            if Path(folder) in parents:
+                entries = method_entries(Path(run["folder"], folder))
+                now = {path.name for path in entries if not path.name.startswith(".")}
+                for name in sorted(now - set(names)):
+                    raise UserError(
+                        f"gate: {Path(folder, name)} has come since {self.results.folder} was "
+                        "scored; score again, or name the methods with --methods"
+                    )
 
     def judge(self, key: Key) -> str:
         """Who judged, for people: a pass is worth no more than its judge."""
@@ -114,17 +130,21 @@ class Trust:
         against = "tried on the original model's images" if tried else "tried on no original model"
         return f"{key[0]} by {name}, {against}"
 
-    def said_of_judge(self, key: Key) -> Mapping[str, Any]:
-        """What tells the checker behind a score from another one; nothing where there is none."""
-        if not self._is_judged(key):
-            return {}
-        return {name: said for name, said in self._checker(key).items() if name != _WHERE}
-
     def _checker(self, key: Key) -> Mapping[str, Any]:
         return self.results.run_of[key].get("checkers", {}).get(key[0], {})
 
     def _is_judged(self, key: Key) -> bool:
         return self.results.spec(key[2]).aspect == "forgetting"
+
+    def _untried(self, row: ScoreRow) -> str:
+        """Why nothing shows that the judge ever finds the concept; empty where something does."""
+        spec = self.results.spec(row.metric)
+        if spec.role != "presence" and spec.aspect != "forgetting":
+            return ""
+        seen_by = row.metric if spec.role == "presence" else "presence_rate"
+        tried = (row.concept, ORIGINAL, seen_by) in self.results.by_key
+        labelled = any(row.concept in run.get("calibration", {}) for run in self.results.runs)
+        return "" if tried or labelled else "there is no original model to try it on"
 
     @cached_property
     def _unfit(self) -> dict[tuple[str, str], str]:
@@ -151,17 +171,28 @@ class Trust:
             return "is of a folder without an image"
         original = self.places.get((row.concept, ORIGINAL, scope), place)
         images = max(place["images"], original["images"])
-        lost = images - row.n
-        if lost > self.terms.most_unreadable * images:
+        counted = min(row.n, place["distinct"], images - self._without_counterpart(row))
+        if images - counted > self.terms.most_unreadable * images:
+            alone = f", {place['distinct']} of them different and not of one grey level"
             return (
-                f"is of {row.n} of {images} images: what is missing or gave no number is more than "
-                f"--max-unreadable allows ({self.terms.most_unreadable:.0%})"
+                f"is of {row.n} of {images} images{alone if place['distinct'] < row.n else ''}: "
+                "what is missing, a copy or gave no number is more than --max-unreadable allows "
+                f"({self.terms.most_unreadable:.0%})"
             )
         return ""
 
+    def _without_counterpart(self, row: ScoreRow) -> int:
+        """Images of the original model that a method has none of the name of."""
+        own, original = (
+            {PurePosixPath(name).with_suffix("") for name in found.names} if found else set()
+            for method in (row.method, ORIGINAL)
+            for found in [self.results.per_image.get((row.concept, method, row.metric))]
+        )
+        return len(original - own) if own else 0
+
     def _misjudged(self, row: ScoreRow) -> str:
         """What is wrong with who judged."""
-        reason = self._unfit.get((row.concept, row.metric))
+        reason = self._unfit.get((row.concept, row.metric)) or self._untried(row)
         if reason and not self.terms.allow_unfit:
             return f"is by an unfit judge: {reason} (--allow-unfit-judge takes its word)"
         if not self._is_judged(row.key):

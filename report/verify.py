@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from report.results import Results
 from utils.errors import UserError
-from utils.images import UnreadableImageError, decode, read, scan
+from utils.images import UnreadableImageError, decode, first_of_each, read, scan
 from utils.results import file_sha256, folder_digest
 from utils.text import printable
 
@@ -55,52 +55,60 @@ def verify_run(run: Mapping[str, Any], folders: Collection[str]) -> list[Finding
     """Compute the digests of what one run read again, of images only those in ``folders``."""
     kept = {Path(run["folder"], folder) for folder in folders}
     return _findings(
-        item for item in dict.fromkeys(_items(run)) if item[0] != "images" or item[1] in kept
+        item for item in dict.fromkeys(_items(run)) if item.kind != "images" or item.path in kept
     )
 
 
-def _findings(items: Iterable[tuple[str, Path, str]]) -> list[Finding]:
+class _Item(NamedTuple):
+    """What a run read; of images a trial run read only the first ``limit`` of each folder."""
+
+    kind: str
+    path: Path
+    digest: str
+    limit: int | None = None
+
+
+def _findings(items: Iterable[_Item]) -> list[Finding]:
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda item: _finding(*item), items))
+        return list(pool.map(_finding, items))
 
 
-def _items(run: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:
-    """(kind, path, digest) of all that a run read."""
+def _items(run: Mapping[str, Any]) -> Iterator[_Item]:
+    """All that a run read."""
     here = Path(run["folder"])
     judges = [said for several in run.get("indicators", {}).values() for said in several.values()]
     for provenance in (*run.get("models", {}).values(), *run.get("checkers", {}).values(), *judges):
         for path, digest in _WEIGHTS:
             if path in provenance:
-                yield "weights", here / provenance[path], provenance[digest]
+                yield _Item("weights", here / provenance[path], provenance[digest])
     for path, digest in run.get("config", {}).items():
-        yield "configuration", here / path, digest
+        yield _Item("configuration", here / path, digest)
     for path, digest in run.get("folders", {}).items():
         if digest != _NOTHING:
-            yield "images", here / path, digest
+            yield _Item("images", here / path, digest, run.get("limit"))
 
 
-def _finding(kind: str, path: Path, digest: str) -> Finding:
-    same = _same_images if kind == "images" else _same_file
+def _finding(item: _Item) -> Finding:
+    same = _same_images if item.kind == "images" else _same_file
     try:
-        state = "unchanged" if same(path, digest) else "changed"
+        state = "unchanged" if same(item) else "changed"
     except (OSError, UserError):
-        state = "unreadable" if path.exists() else "gone"
-    return Finding(kind, path, state)
+        state = "unreadable" if item.path.exists() else "gone"
+    return Finding(item.kind, item.path, state)
 
 
-def _same_file(path: Path, digest: str) -> bool:
-    if not path.is_file():  # a pipe in its place would never end
-        raise UserError(f"{path}: not a file")
-    return file_sha256(path) == digest
+def _same_file(item: _Item) -> bool:
+    return file_sha256(item.path) == item.digest
 
 
-def _same_images(folder: Path, digest: str) -> bool:
-    images = scan(folder, recursive=True, may_be_empty=True)
-    names = [image.relative_to(folder).as_posix() for image in images]
+def _same_images(item: _Item) -> bool:
+    images = first_of_each(scan(item.path, recursive=True, may_be_empty=True), item.limit)
+    names = [image.relative_to(item.path).as_posix() for image in images]
     # A run has no digest of a file that is no image. Decoding takes ten times as long as hashing:
     # only where it can matter.
     return any(
-        folder_digest(zip(names, (_digest(i, must_decode) for i in images), strict=True)) == digest
+        folder_digest(zip(names, (_digest(i, must_decode) for i in images), strict=True))
+        == item.digest
         for must_decode in (False, True)
     )
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 import benchmark
 from tests.conftest import DEMO, ROOT, photo
@@ -200,16 +201,36 @@ def test_an_interval_over_seeds_is_no_interval_over_prompts(run, demo):
     assert scored(run, demo, "--fail-if", "face.presence_rate.high_over_seeds > 0.5")[0] == 0
 
 
-def test_an_error_leaves_no_older_junit_standing(run, demo, tmp_path):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ("--fail-if", "face.presence > 0.5"),
+        ("--no-such-flag",),
+        ("--workers", "none"),
+        ("--config", "gone.yaml"),
+        ("@gone",),
+        ("--data-root", "gone"),
+    ],
+    ids=lambda flags: flags[0],
+)
+def test_an_error_leaves_no_older_junit_standing(run, demo, tmp_path, error):
+    # It would say "0 failures" of a gate that was not even tried.
     junit = tmp_path / "gate.xml"
     scored(run, demo, *RULE, "--junit", junit)
     assert 'failures="1"' in junit.read_text()
-    (demo / "Face/forgot/DemoBlur/0_0_0.png").write_bytes(b"x")
-    for rule in (RULE, ("--fail-if", "face.presence > 0.5")):
-        scored(run, demo, *RULE, "--max-unreadable", "20%", "--junit", junit)
-        assert junit.exists()
-        code, _ = scored(run, demo, *rule, "--junit", junit)
-        assert (code, junit.exists()) == (2, False)
+    code, _ = scored(run, demo, *RULE, "--junit", junit, *error)
+    assert (code, junit.exists()) == (2, False)
+
+
+def test_a_file_that_is_no_junit_of_ours_is_not_removed(run, demo, tmp_path):
+    # --junit on an image, or on the results themselves, deleted it.
+    image = demo / "Face/forgot/DemoTint/0_0_0.png"
+    link = tmp_path / "link.xml"
+    link.symlink_to(image)
+    for path in (image, link):
+        code, said = scored(run, demo, *RULE, "--junit", path)
+        assert (code, image.exists()) == (2, True)
+        assert "something else is there" in said
 
 
 def test_a_run_may_be_held_against_an_earlier_one(run, demo, tmp_path):
@@ -221,3 +242,77 @@ def test_a_run_may_be_held_against_an_earlier_one(run, demo, tmp_path):
     code, said = run(*SCORE, *places, results="after")
     assert code == 1
     assert "DemoBlur: presence_rate value is worse than in" in said
+
+
+@pytest.mark.parametrize("where", ["results", "link"])
+def test_a_run_is_not_held_against_itself(run, demo, tmp_path, where):
+    # Its results are written over the earlier ones before the two are compared.
+    scored(run, demo)
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    rule = ("--fail-if", f"face.presence_rate worse than {tmp_path / where}")
+    for code, said in (scored(run, demo, *rule), run(*rule)):
+        assert code == 2
+        assert "keep the earlier ones apart" in said
+
+
+def test_earlier_results_that_are_not_there_are_missed_before_the_run(run, demo, tmp_path):
+    rule = ("--fail-if", f"face.presence_rate worse than {tmp_path / 'gone'}")
+    code, said = scored(run, demo, *rule)
+    assert code == 2
+    assert "no such folder" in said
+    assert not (tmp_path / "results" / "scores.json").exists()
+
+
+def test_the_original_is_judged_by_the_judge_that_a_gate_relies_on(run, demo):
+    # With a threshold that finds no face anywhere, a look at DemoTint alone passed.
+    code, said = scored(run, demo, "--threshold", "0.99", "--methods", "DemoTint", *RULE)
+    assert code == 2
+    assert "unfit judge" in said
+    assert scored(run, demo, "--methods", "DemoTint", *RULE)[0] == 1
+
+
+def test_methods_judged_by_another_threshold_than_the_original_pass_nothing(run, demo):
+    scored(run, demo)
+    scored(run, demo, "--threshold", "0.99", "--methods", "DemoTint", "DemoBlur", "DemoPixelate")
+    code, said = run(*RULE)
+    assert code == 2
+    assert "same checker" in said
+
+
+@pytest.mark.parametrize("images", ["copies", "black"])
+def test_images_that_show_nothing_of_a_method_are_not_counted(run, demo, images):
+    folder = demo / "Face" / "forgot" / "DemoTint"
+    for path in folder.iterdir():
+        if images == "black":
+            Image.new("RGB", (224, 224)).save(path)
+        else:
+            shutil.copy(demo / "Face/forgot/DemoBlur/0_0_0.png", path)
+    code, said = scored(run, demo, *RULE)
+    assert code == 2
+    assert "different and not of one grey level" in said
+
+
+def test_a_method_that_came_since_passes_nothing(run, demo):
+    scored(run, without_tint(demo))
+    shutil.copytree(demo / "Face/forgot/ORG", demo / "Face/forgot/New")
+    code, said = run(*RULE)
+    assert code == 2
+    assert "has come since" in said
+
+
+def test_a_trial_run_is_refused_as_one_and_its_images_stand(run, demo, tmp_path):
+    scored(run, demo, "--limit", "2")
+    code, said = run(*RULE)
+    assert code == 2
+    assert "first 2 images" in said
+    assert run("--verify", tmp_path / "results")[0] == 0
+
+
+def test_a_pipe_in_the_place_of_a_results_file_does_not_hang(run, demo, tmp_path):
+    scored(run, demo)
+    path = tmp_path / "results" / "scores.csv"
+    path.unlink()
+    os.mkfifo(path)
+    code, said = run(*RULE)
+    assert code == 2
+    assert "not what the run wrote" in said

@@ -82,11 +82,22 @@ def commit(folder: Path, writers: Mapping[str, Callable[[Path], object]]) -> Non
 
 
 def _finish(folder: Path) -> None:
-    """Move the files of a generation to their places; remove those of one that never counted."""
+    """Move the files of a generation to their places; remove those of one that never counted.
+
+    Only what ``commit`` can have made is touched: a folder of plain files, never a link.
+    """
     for left in folder.glob(f"{_NEXT}*"):
-        shutil.rmtree(left, ignore_errors=True)
+        if not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
     whole = folder / _COMMIT
-    if whole.is_dir():
-        for path in whole.iterdir():
-            os.replace(path, folder / path.name)
-        whole.rmdir()
+    if not os.path.lexists(whole):
+        return
+    if whole.is_symlink() or not whole.is_dir() or not all(map(_is_plain, whole.iterdir())):
+        raise UserError(f"{whole}: not what a run left there; move it away")
+    for path in whole.iterdir():
+        os.replace(path, folder / path.name)
+    whole.rmdir()
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

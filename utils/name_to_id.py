@@ -7,7 +7,7 @@ The ids are those the heads were trained with (IGMU, https://github.com/ryliu68/
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def _ids(*names: str) -> dict[str, int]:
@@ -83,6 +83,18 @@ def normalise(name: str) -> str:
     folded = unicodedata.normalize("NFKD", name).casefold()
     plain = "".join(c for c in folded if not unicodedata.combining(c) and c not in " _-")
     return _PUBLISHED_MISSPELLING.get(plain, plain)
+
+
+def alike(name: str, known: Mapping[str, str]) -> list[str]:
+    """Return what a name may stand for: its own entry, or all that are spelt like it.
+
+    Args:
+        known: accepted name -> what it stands for.
+    """
+    if name in known:
+        return [known[name]]
+    wanted = normalise(name)
+    return sorted({meant for entry, meant in known.items() if normalise(entry) == wanted})
 
 
 def match(name: str, known: Iterable[str]) -> str | None:

@@ -78,6 +78,13 @@ def parse_name(stem: str) -> FileName | None:
     return FileName(*map(int, found.groups())) if found else None
 
 
+# Said of scores of images whose names do not tell their prompts.
+UNGROUPED = (
+    "names do not tell which images are samples of one prompt, so each counts as one of its own "
+    "(--group-by tells)"
+)
+
+
 class ImageName(str):
     """An image's path below its method's folder that knows its prompt, whatever it is called."""
 
@@ -88,6 +95,11 @@ class ImageName(str):
         name = super().__new__(cls, path)
         name.prompt = prompt
         return name
+
+
+def tells_prompt(name: str) -> bool:
+    """Whether the samples of an image's prompt can be told from its name."""
+    return isinstance(name, ImageName) or parse_name(Path(name).stem) is not None
 
 
 def prompt_key(name: str) -> str:

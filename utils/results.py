@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -145,7 +146,13 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as it is now, as hex."""
+    """Return the SHA-256 of a file as it is now, as hex.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file; a pipe would never end.
+    """
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "not a file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

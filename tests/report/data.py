@@ -83,7 +83,7 @@ class Made:
             scope = "unrelated" if metric.endswith("_object") else "forgot"
             one = place(concept, method, method, scope, images=0)
             one = places.setdefault((concept, method, scope), one)
-            one["images"] = max(one["images"], n)
+            one["images"] = one["distinct"] = max(one["images"], n)
         return places
 
 
@@ -129,6 +129,7 @@ def place(concept: str, method: str, folder: str, scope: str = "forgot", images:
         "folder": folder,
         "images": images,
         "unreadable": 0,
+        "distinct": images,
     }
 
 

@@ -9,6 +9,7 @@ from report.rules import parse_rule
 from report.trust import Terms
 from tests.report.data import Made, names
 from utils.errors import UserError
+from utils.prompts import UNGROUPED
 from utils.results import CHANGED
 from utils.stats import PROMPTS_FIXED
 
@@ -124,6 +125,36 @@ def test_a_number_by_another_judge_than_the_one_asked_for_is_no_pass(made, tmp_p
     assert failing(results, text, judge="bi_multiC") == []
 
 
+def test_a_judge_that_was_tried_on_no_original_model_passes_nobody(made, tmp_path):
+    del made.scores["nudity", "ORG", "presence_rate"], made.scores["nudity", "ORG", "lpips"]
+    results = made.write(tmp_path)
+    refused(results, "nudity.presence_rate > 0.5", "no original model to try it on")
+    assert failing(results, "nudity.presence_rate > 0.5", allow_unfit=True) == []
+    assert failing(results, "nudity.lpips > 0.5") == []  # no judge's number
+
+
+def test_images_of_other_prompts_than_the_originals_do_not_stand_for_them(tmp_path):
+    made = of_prompts(0.0)
+    images = {name.replace("0_", "9_", 1): 0.0 for name in names(20)}
+    made.add(("nudity", "ESD", "presence_rate"), images, (0.0, 0.1))
+    refused(made.write(tmp_path), "presence_rate > 0.5", "is of 20 of 20 images")
+
+
+def test_a_name_that_fits_two_methods_is_spelt_exactly(made, tmp_path):
+    # Only the first of them was looked at.
+    made.scores["nudity", "e-s-d", "presence_rate"] = (1.0, 0.9, 1.0, 50, "")
+    results = made.write(tmp_path)
+    refused(results, "nudity.Esd.presence_rate > 0.5", "spell it exactly")
+    refused(results, "nudity.presence_rate > 0.5", "spell it exactly", methods=["E_S_D"])
+    assert failing(results, "nudity.e-s-d.presence_rate > 0.5") == ["e-s-d"]
+
+
+def test_an_interval_of_ungrouped_images_is_one_over_seeds(made, tmp_path):
+    # Twenty images of one prompt, of which fifteen are alike, passed as twenty prompts.
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, UNGROUPED)
+    refused(made.write(tmp_path), "nudity.ESD.presence_rate.high > 0.5", r"write \.high_over_seeds")
+
+
 def test_a_stand_in_for_the_usual_judge_decides_only_if_it_is_named(made, tmp_path):
     made.manifest["checkers"] = {"nudity": {"name": "bi_multiC", "indicator": "bi_multiC"}}
     made.manifest["stand_ins"] = {"nudity": "judged by bi_multiC; not to be had: multi_multiC"}
@@ -165,8 +196,11 @@ def test_numbers_of_files_that_have_changed_since_pass_nothing(made, tmp_path, m
 
 
 def of_prompts(rate, method="ESD", prompts=20):
-    values = {name: float(i < rate * prompts) for i, name in enumerate(names(prompts))}
-    return Made().add(("nudity", method, "presence_rate"), values, (rate, rate))
+    made = Made()
+    for name, share in (("ORG", 1.0), (method, rate)):
+        values = {image: float(i < share * prompts) for i, image in enumerate(names(prompts))}
+        made.add(("nudity", name, "presence_rate"), values, (share, share))
+    return made
 
 
 def test_a_run_may_be_held_against_an_earlier_one(tmp_path):

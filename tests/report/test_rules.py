@@ -57,6 +57,8 @@ def test_a_rule_may_hold_a_run_against_an_earlier_one():
         ("nudity.presense_rate > 0.5", r"did you mean presence_rate\?"),
         ("csdr_signed worse than a", "neither direction"),
         ("lpips worse than a by -1", "write|not negative"),
+        ("presence_rate worse than a by 5", "cannot be worse by 5"),
+        ("presence_rate worse than a by 100%", "cannot be worse by 1"),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_an_error(text, message):

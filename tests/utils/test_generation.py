@@ -88,3 +88,27 @@ def test_a_folder_that_cannot_be_written_can_be_read(tmp_path, monkeypatch):
     (tmp_path / ".commit").mkdir()
     with pytest.raises(UserError, match="read-only"), generation.held(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "with a folder", "with a link"])
+def test_what_no_run_left_there_is_neither_moved_nor_removed(tmp_path, kind):
+    # A link called .commit had the files of the folder that it points to moved away.
+    folder, victim = tmp_path / "results", tmp_path / "victim"
+    folder.mkdir()
+    victim.mkdir()
+    (victim / "mine").write_text("mine")
+    strange = folder / ".commit"
+    if kind == "link":
+        strange.symlink_to(victim)
+    elif kind == "file":
+        strange.write_text("x")
+    else:
+        strange.mkdir()
+        if kind == "with a link":
+            (strange / "a").symlink_to(victim / "mine")
+        else:
+            (strange / "a").mkdir()
+    (folder / ".next-1").symlink_to(victim)
+    with pytest.raises(UserError, match="move it away"), generation.held(folder):
+        pass
+    assert (victim / "mine").read_text() == "mine"

@@ -6,6 +6,7 @@ python benchmark.py --check --data-root DIR
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import report.cli
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
-from utils.settings import config_path, settle
+from utils.settings import config_path, environment, settle
 
 if TYPE_CHECKING:
     from evaluation.audit import MethodAudit
@@ -107,6 +108,7 @@ def benchmark(args: Namespace) -> int:
     if args.json and report.cli.wanted(args) and not args.evaluation_aspect:
         raise UserError("--json goes with a run, --check or --list")
     if args.verify or args.diff:
+        environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
         report.cli.check_flags(args)
         return report.cli.look_back(args)
     config = _settled(args)

@@ -255,8 +255,11 @@ def grouped(task: Task, grouping: Grouping) -> Task:
         grouping = grouping.within_folders()
     task = _changed(task, lambda folder: replace(folder, grouping=grouping))
     for folder in task.folders:
-        for image in folder.images:
-            folder.name(image)
+        try:
+            for image in folder.images:
+                folder.name(image)
+        except UserError as error:
+            raise UserError(f"{error} in {folder.folder}") from None
     return task
 
 
@@ -406,7 +409,8 @@ def _one_of(name: str, known: Mapping[str, str], root: Path) -> str:
     found = match(name, known)
     if found is None:
         hint = did_you_mean(name, known)
-        raise UserError(f"{root}: no method {name}{hint}; there are {', '.join(known.values())}")
+        there = ", ".join(dict.fromkeys(known.values()))
+        raise UserError(f"{root}: no method {name}{hint}; there are {there}")
     alike = {known[other] for other in known if normalise(other) == normalise(name)}
     if found != name and len(alike) > 1:
         raise UserError(f"{root}: {name} could be {' or '.join(sorted(alike))}; spell it exactly")

@@ -19,7 +19,7 @@ from report.verdict import few_images, verdicts
 from report.views import Effective, Fate, effective, fates
 from utils.images import natural_key
 from utils.prompts import prompt_key
-from utils.results import replace_file
+from utils.results import remove_unfinished, replace_file
 from utils.text import printable
 
 _HERE = Path(__file__).parent
@@ -50,7 +50,9 @@ def write_report(results: Results, tied: Ties, *, images: bool = False) -> list[
     paths = [results.folder / name for name in documents]
     for path, text in zip(paths, documents.values(), strict=True):
         _write(path, text)
-    return paths + write_plots(results, ranked)
+    paths += write_plots(results, ranked)
+    remove_unfinished(paths)
+    return paths
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.layout import find_tasks, limited, plain_task, unknown_concepts
+from evaluation.layout import find_tasks, grouped, limited, plain_task, unknown_concepts
 from tests.conftest import ROOT, photo
 from utils.config import load_config
 from utils.errors import UserError
+from utils.grouping import parse_grouping
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +230,14 @@ def test_a_folder_that_looks_like_a_concept_and_is_none_is_named(config, tree):
     assert unknown_concepts(config, root) == [
         "not scored: CHURCH: no concept of that name (did you mean Church?)"
     ]
+
+
+def test_errors_name_each_method_once_and_whose_image_it_is(config, tree):
+    root = tree("Church/forgot/ORG/0_0_0.png", "Church/forgot/ESD/cat.png")
+    with pytest.raises(
+        UserError, match=r"no method EDS \(did you mean ESD\?\); there are ORG, ESD$"
+    ):
+        find_tasks(config, root, methods=["EDS"])
+    (task,) = find_tasks(config, root)
+    with pytest.raises(UserError, match=r"says nothing of cat\.png in .*Church/forgot/ConcptPrune$"):
+        grouped(task, parse_grouping(r"(\d+)_"))

@@ -150,3 +150,13 @@ def test_results_of_a_trial_run_say_so_above_everything(tmp_path):
     made.manifest = {}
     whole = made.write(tmp_path / "whole")
     assert '"banner":""' in page(whole, ranked(whole), images=False)
+
+
+def test_what_a_kill_left_of_the_report_goes_with_the_next(tmp_path):
+    made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
+    results = made.write(tmp_path)
+    left, other = tmp_path / f".report.html.{'0a' * 16}", tmp_path / ".report.html.mine"
+    for path in (left, other):
+        path.write_text("half")
+    reported(results)
+    assert (left.exists(), other.exists()) == (False, True)

@@ -230,7 +230,9 @@ def plain_task(
     original = _reference(reference)
     if ORIGINAL not in {folder.method.folder for folder in found}:
         found.insert(0, replace(original, method=Method(ORIGINAL, "Original model")))
-    return Task(about, "forgot", found, original, passed_over=() if methods else _passed_over(root))
+    passed_over = () if methods else _passed_over(root)
+    passed_over = tuple(path for path in passed_over if _own_path(path) != _own_path(reference))
+    return Task(about, "forgot", found, original, passed_over=passed_over)
 
 
 def _own_path(folder: Path) -> str:

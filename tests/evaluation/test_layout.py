@@ -221,6 +221,8 @@ def test_what_may_have_been_meant_as_a_method_is_named(config, tree):
         "a link to a file, not a folder of images",
         "an archive, not a folder of images",
     ]
+    plain = plain_task(config, root / "Church/forgot", root / "Church/forgot/.DemoTint")
+    assert [path.name for path in plain.passed_over] == ["MACE", "UCE.zip"]
     (chosen,) = find_tasks(config, root, methods=["ESD"])  # the others are not asked for
     assert chosen.passed_over == ()
 

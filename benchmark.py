@@ -6,6 +6,7 @@ python benchmark.py --check --data-root DIR
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import report.cli
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
 from utils.errors import UserError
-from utils.settings import config_path, settle
+from utils.settings import config_path, environment, settle
 
 if TYPE_CHECKING:
     from evaluation.audit import MethodAudit
@@ -107,6 +108,7 @@ def benchmark(args: Namespace) -> int:
     if args.json and report.cli.wanted(args) and not args.evaluation_aspect:
         raise UserError("--json goes with a run, --check or --list")
     if args.verify or args.diff:
+        environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
         report.cli.check_flags(args)
         return report.cli.look_back(args)
     config = _settled(args)
@@ -129,6 +131,9 @@ def benchmark(args: Namespace) -> int:
         )
     check_device(args.device)
     tasks = _tasks(args, config)
+    passed_over = _passed_over(args, config, tasks)
+    for line in passed_over:  # also when quiet: nothing else would say that it is not in the scores
+        print(line, file=sys.stderr)
     report.cli.check_names(args, tasks)
     if args.limit:
         tasks = [limited(task, args.limit) for task in tasks]
@@ -145,7 +150,9 @@ def benchmark(args: Namespace) -> int:
     ]
     if args.check:
         return _check(args, tasks, audits, prompts)
-    results, tied = _score(args, config, tasks, aspects, audits, prompts, started)
+    results, tied = _score(
+        args, config, tasks, aspects, audits, prompts, started, passed_over=passed_over
+    )
     report.cli.write(args, results, tied)
     return report.cli.finish(args, results, _concepts(args, config), fresh=True)
 
@@ -176,7 +183,9 @@ def _settled(args: Namespace) -> BenchmarkConfig:
     elif not (args.check or args.list or report.cli.wanted(args)):
         args.evaluation_aspect = ["all"]
     settings = config.settings
-    if not args.evaluation_aspect:  # its gates are for what is scored, not for earlier results
+    if not args.evaluation_aspect and settings.gates:
+        if not args.list:
+            print(f"gates of {path} are for runs that score: not looked at", file=sys.stderr)
         settings = replace(settings, gates=())
     settle(args, settings, {"results_dir": RESULTS})
     return config
@@ -247,6 +256,16 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
     return [
         plain_task(config, args.data_root, args.reference, concept=concept, methods=args.methods)
     ]
+
+
+def _passed_over(args: Namespace, config: BenchmarkConfig, tasks: Sequence[Task]) -> list[str]:
+    """A line for what lies where methods or concepts are looked for, and is scored as none."""
+    from evaluation.layout import unknown_concepts
+
+    concepts = []
+    if args.reference is None and args.concepts is None:
+        concepts = unknown_concepts(config, args.data_root or DEMO)
+    return [*concepts, *(line for task in tasks for line in task.not_scored)]
 
 
 def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
@@ -324,6 +343,8 @@ def _score(
     audits: Sequence[MethodAudit],
     prompts: Callable[[Task], Prompts | None],
     started: datetime,
+    *,
+    passed_over: Sequence[str],
 ) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
     from compat import igmu
@@ -336,7 +357,7 @@ def _score(
     from extractors.stats import StatsExtractor
     from extractors.store import FeatureStore
     from report.compare import ties
-    from report.ranking import ranking
+    from report.ranking import ranking, trials
     from report.results import read_results
     from report.terminal import table
     from utils import generation
@@ -393,12 +414,13 @@ def _score(
         "limit": args.limit,
         "group_by": args.group_by,
         "groups": _groups(tasks) if args.group_by else {},
+        "passed_over": list(passed_over),
     }
     with generation.held(args.results_dir):  # what is gated is what this run has written
         write_results(args.results_dir, results, manifest)
         written = read_results(args.results_dir)
     tied = ties(written)
-    print(table(results, ranking(written, tied)))
+    print("\n\n".join([*trials(written), table(results, ranking(written, tied))]))
     if args.compat:
         print(igmu.write(args.results_dir, published))
     if labelled:

@@ -18,6 +18,7 @@ from evaluation.layout import MethodFolder, Prompts, Task
 from extractors.engine import Extraction
 from extractors.stats import is_constant
 from metrics.fid import MINIMUM
+from utils.config import Method
 from utils.prompts import parse_name, without_words
 from utils.text import printable
 
@@ -41,6 +42,7 @@ class Finding:
 
 # What each kind is, and whether it falsifies a score (exit code 1 of --check).
 KINDS: Mapping[str, tuple[str, bool]] = {
+    "passed_over": ("hidden folders, links to files, archives: not taken for methods", True),
     "broken_link": ("folders that are links to nothing", True),
     "unreadable": ("unreadable files", True),
     "truncated": ("files cut short", True),
@@ -114,7 +116,13 @@ def audit_names(task: Task, prompts: Prompts | None) -> list[MethodAudit]:
     """
     return [
         MethodAudit(task, folder, _named_findings(task, folder, prompts)) for folder in task.folders
-    ]
+    ] + [_passed_over(task, path) for path in task.passed_over]
+
+
+def _passed_over(task: Task, path: Path) -> MethodAudit:
+    """The audit of what may have been meant as a method: no image of it is looked at."""
+    method = MethodFolder(Method(path.name, path.name), path, [])
+    return MethodAudit(task, method, [Finding("passed_over", [path.name])])
 
 
 def _named_findings(task: Task, method: MethodFolder, prompts: Prompts | None) -> list[Finding]:
@@ -279,7 +287,8 @@ def render(audits: Sequence[MethodAudit]) -> str:
 def short(audits: Sequence[MethodAudit]) -> str:
     """Return the audit in a few lines: only what falsifies."""
     images = sum(len(audit.method.images) for audit in audits)
-    lines = [f"{len(audits)} method folders, {images} images", *_falsifying(audits)]
+    folders = sum(audit.method.folder not in audit.task.passed_over for audit in audits)
+    lines = [f"{folders} method folders, {images} images", *_falsifying(audits)]
     return "\n".join(f"check: {line}" for line in lines)
 
 

@@ -12,12 +12,22 @@ from utils.config import BenchmarkConfig, Concept, Method
 from utils.errors import UserError, did_you_mean
 from utils.files import check_folder
 from utils.grouping import Grouping
-from utils.images import Pairing, first_of_each, natural_key, pair, scan
+from utils.images import (
+    Pairing,
+    first_of_each,
+    is_companion,
+    is_read,
+    natural_key,
+    pair,
+    scan,
+)
 from utils.name_to_id import match, normalise
 from utils.prompts import parse_name, prompt_key
+from utils.text import printable
 
 Prompts = Mapping[tuple[int, int], str]  # (i, j) of a file name -> prompt
 ORIGINAL = "ORG"  # the folder of the original model
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Task:
         methods: the original model first.
         reference: what methods are compared with; None where there is none.
         notes: what a reader must know, such as a reference that stands in for another.
+        passed_over: what lies beside the methods and may have been meant as one, but is none.
     """
 
     concept: Concept
@@ -61,11 +72,20 @@ class Task:
     methods: list[MethodFolder]
     reference: MethodFolder | None
     notes: tuple[str, ...] = ()
+    passed_over: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
         """For messages: the concept, and the scope where it is not the usual one."""
         return self.concept.name if self.scope == "forgot" else f"{self.concept.name} (unrelated)"
+
+    @property
+    def not_scored(self) -> list[str]:
+        """A line for each of ``passed_over``."""
+        return [
+            f"not scored: {printable(f'{self.name}: {path}')}: {_why_no_method(path)}"
+            for path in self.passed_over
+        ]
 
     @property
     def folders(self) -> list[MethodFolder]:
@@ -152,6 +172,22 @@ def find_tasks(
     return tasks
 
 
+def unknown_concepts(config: BenchmarkConfig, root: Path) -> list[str]:
+    """Say which folders of ``root`` look like a concept (they hold ``forgot/``) and are none."""
+    known = {part for c in config.concepts.values() for part in Path(c.forgot).parts[:1]}
+    found = sorted(path.name for path in method_entries(root) if (path / "forgot").is_dir())
+    return [
+        f"not scored: {printable(name)}: no concept of that name{did_you_mean(name, known)}"
+        for name in found
+        if not any(_is_same(root / name, root / folder) for folder in known)
+    ]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are one folder's, as on a file system that does not tell case apart."""
+    return one == other or (other.exists() and not one.is_symlink() and one.samefile(other))
+
+
 def _check_not_inside(config: BenchmarkConfig, root: Path) -> None:
     """Refuse a folder of a concept as the root of all of them."""
     places = [concept.forgot for concept in config.concepts.values()]
@@ -187,14 +223,22 @@ def plain_task(
     found = [
         folder
         for folder in _method_folders(config, root, methods)
-        if os.path.realpath(folder.folder) != os.path.realpath(reference)
+        if _own_path(folder.folder) != _own_path(reference)
     ]
     if not found:
         raise UserError(f"{root}: no method folder to compare with {reference}")
     original = _reference(reference)
     if ORIGINAL not in {folder.method.folder for folder in found}:
         found.insert(0, replace(original, method=Method(ORIGINAL, "Original model")))
-    return Task(about, "forgot", found, original)
+    passed_over = () if methods else _passed_over(root)
+    passed_over = tuple(path for path in passed_over if _own_path(path) != _own_path(reference))
+    return Task(about, "forgot", found, original, passed_over=passed_over)
+
+
+def _own_path(folder: Path) -> str:
+    """Where a folder or link itself lies: a method that is a link to the reference is scored."""
+    absolute = os.path.abspath(folder)
+    return os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
 
 
 def limited(task: Task, n: int) -> Task:
@@ -213,8 +257,11 @@ def grouped(task: Task, grouping: Grouping) -> Task:
         grouping = grouping.within_folders()
     task = _changed(task, lambda folder: replace(folder, grouping=grouping))
     for folder in task.folders:
-        for image in folder.images:
-            folder.name(image)
+        try:
+            for image in folder.images:
+                folder.name(image)
+        except UserError as error:
+            raise UserError(f"{error} in {folder.folder}") from None
     return task
 
 
@@ -279,7 +326,14 @@ def _task(
             "method can be compared with it",
         )
     found = None if reference is None else _reference(reference)
-    return Task(concept, "unrelated" if unrelated else "forgot", folders, found, notes)
+    return Task(
+        concept,
+        "unrelated" if unrelated else "forgot",
+        folders,
+        found,
+        notes,
+        () if methods else _passed_over(root / below),
+    )
 
 
 def _method_folders(
@@ -308,6 +362,39 @@ def _method_folders(
     return [_folder(listed.get(name, Method(name, name)), root / name) for name in there]
 
 
+def _passed_over(root: Path) -> tuple[Path, ...]:
+    """What may have been meant as a method: hidden folders of images, links to files, archives."""
+    return tuple(
+        path for path in sorted(root.iterdir()) if _is_hidden_method(path) or _is_packed(path)
+    )
+
+
+def _why_no_method(path: Path) -> str:
+    if path.is_dir():
+        return "a hidden folder that holds images; rename it if it is a method"
+    what = "a link to a file" if path.is_symlink() else "an archive"
+    return f"{what}, not a folder of images"
+
+
+def _is_hidden_method(path: Path) -> bool:
+    if not (path.name.startswith(".") and path.is_dir()):
+        return False
+    try:
+        return any(map(is_read, scan(path, recursive=True, may_be_empty=True)))
+    except UserError:  # cannot be listed: nobody knows
+        return True
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether it is a link to a file, or an archive that is not unpacked beside it."""
+    if not path.is_file() or is_companion(path):
+        return False
+    archive = path.suffix.lower() in _ARCHIVES and not (
+        path.with_suffix("").is_dir() or path.with_suffix("").with_suffix("").is_dir()
+    )
+    return path.is_symlink() or archive
+
+
 def method_entries(root: Path) -> list[Path]:
     """The folders in ``root``, and the links that lead nowhere: each was meant to be a method.
 
@@ -324,7 +411,8 @@ def _one_of(name: str, known: Mapping[str, str], root: Path) -> str:
     found = match(name, known)
     if found is None:
         hint = did_you_mean(name, known)
-        raise UserError(f"{root}: no method {name}{hint}; there are {', '.join(known.values())}")
+        there = ", ".join(dict.fromkeys(known.values()))
+        raise UserError(f"{root}: no method {name}{hint}; there are {there}")
     alike = {known[other] for other in known if normalise(other) == normalise(name)}
     if found != name and len(alike) > 1:
         raise UserError(f"{root}: {name} could be {' or '.join(sorted(alike))}; spell it exactly")

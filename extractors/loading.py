@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from threading import Condition
 from typing import Any, TypeVar
 
 from extractors.base import Extractor, PairExtractor, Sample, pair_key
-from utils.images import UnreadableImageError, decode
+from utils.images import UnreadableImageError, decode, decoding_bytes
 from utils.text import printable
 
 T = TypeVar("T")
@@ -75,6 +78,42 @@ def nbytes(sample: Sample | tuple[Sample, Sample]) -> int:
     return sum(one.pixels.nbytes for one in several)
 
 
+class Room:
+    """Lets threads in while what they take together is at most ``size``; one alone always."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Wait until there is room, and take it for the body."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._size)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
+
+
+# Bytes for images that are being decoded and prepared, by however many threads: one of the largest,
+# or hundreds of usual sizes.
+_DECODING = Room(1 << 30)
+
+
+_LARGE = 64 << 20  # bytes that are worth giving back
+
+
+def _return_freed() -> None:
+    """Give freed memory back to the system: glibc keeps it, and each thread has its own."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Makes the samples of a group's images, each once however many pairs it is in."""
@@ -86,6 +125,15 @@ class Prepared:
         self, path: Path, content: bytes, extractors: Iterable[Extractor | PairExtractor]
     ) -> None:
         """Decode a file and make what the extractors take; then the picture is let go of."""
+        size = decoding_bytes(content)
+        with _DECODING.taken(size):
+            self._add_image(path, content, extractors)
+            if size > _LARGE:
+                _return_freed()
+
+    def _add_image(
+        self, path: Path, content: bytes, extractors: Iterable[Extractor | PairExtractor]
+    ) -> None:
         try:
             picture = decode(content)
         except UnreadableImageError as error:

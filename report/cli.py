@@ -84,6 +84,12 @@ def check_flags(args: argparse.Namespace) -> None:
     """
     if args.junit and not args.fail_if:
         raise UserError("--junit tells the outcome of --fail-if; give at least one")
+    for flag, value in (
+        ("--max-unreadable", args.max_unreadable),
+        ("--allow-unfit-judge", args.allow_unfit_judge),
+    ):
+        if value and not args.fail_if:
+            raise UserError(f"{flag} is a term of --fail-if; give at least one")
     if args.junit:
         check_writable(args.junit.parent, "--junit")
     jobs = {

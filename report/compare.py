@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,10 @@ from utils.stats import (
     jackknife_test,
     paired_test,
 )
+from utils.text import printable
+
+if TYPE_CHECKING:
+    from report.ranking import Ranking
 
 LEVEL = 0.05
 _NOTHING_SHARED = "no image in common"
@@ -347,44 +352,55 @@ def _pseudo_values(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray:
 def render(compared: Comparisons, results: Results) -> str:
     """Return the tables for the terminal, one a concept; ``*`` marks what is significant.
 
-    Below them is what was not tested, and why.
+    Metrics that rank no method are named as in other tables, and have no mark. Below a table is
+    what must be known of it, and at the end what was not tested, and why.
     """
     from tabulate import tabulate
 
+    from report.ranking import ranking, trials  # which compares
+
+    ranked = ranking(results, Ties())
     parts = []
     header = ["metric", "method", "against", "n", "difference", "95% interval", "p", "p (Holm)"]
     for concept in dict.fromkeys(one.concept for one in compared.tested):
+        tested = [one for one in compared.tested if one.concept == concept]
         body = [
             [
-                one.metric,
-                results.title(one.a),
-                results.title(one.b),
+                ranked.label(concept, one.metric),
+                printable(results.title(one.a)),
+                printable(results.title(one.b)),
                 one.n,
-                f"{one.difference:+.4g}" + ("*" if one.significant else ""),
+                f"{one.difference:+.4g}" + _star(one, ranked),
                 "-" if one.ci_low is None else f"{one.ci_low:+.4g} to {one.ci_high:+.4g}",
                 p_text(one.p),
                 p_text(one.p_holm),
                 "" if one.effect is None else f"{one.effect:+.2f} ({one.effect_name})",
                 one.test,
             ]
-            for one in compared.tested
-            if one.concept == concept
+            for one in tested
         ]
         table = tabulate(body, [*header, "effect size", "test"], disable_numparse=True)
-        parts.append(f"{concept}\n\n{table}")
+        parts.append(f"{printable(concept)}\n\n{table}")
+        remarks = ranked.remarks(concept, [*dict.fromkeys(one.metric for one in tested)])
+        if remarks:
+            parts.append("\n".join(remarks))
     if compared.tested:
         parts.append(f"*: p (Holm) below {LEVEL}; a difference is method minus against")
     if compared.untested:
         parts.append("\n".join(["not tested:", *_reasons(compared.untested, results)]))
-    return "\n\n".join(parts)
+    return "\n\n".join([*trials(results), *parts])
+
+
+def _star(one: Comparison, ranked: Ranking) -> str:
+    return "*" if one.significant and ranked.ranks(one.concept, one.metric) else ""
 
 
 def _reasons(untested: Sequence[Untested], results: Results) -> list[str]:
     """A line for what has one reason: concept, methods, metrics, reason."""
     methods: dict[tuple[str, str, str, str], list[str]] = {}
     for one in untested:
-        about = one.concept, results.title(one.b), one.metric, one.reason
-        methods.setdefault(about, []).append(results.title(one.a))
+        about = one.concept, printable(results.title(one.b)), one.metric, one.reason
+        methods.setdefault(about, []).append(printable(results.title(one.a)))
     metrics: dict[tuple[str, str, str], list[str]] = {}
     for (concept, against, metric, reason), several in methods.items():
         pairs = f"{', '.join(several)} against {against}"

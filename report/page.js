@@ -448,6 +448,8 @@ function draw(concept) {
 }
 
 document.body.append(hatch());
+byId("banner").textContent = data.banner;
+byId("banner").hidden = !data.banner;
 byId("about").textContent = data.about;
 byId("images-note").textContent = data.images_note;
 drawProvenance(data.provenance);

@@ -12,14 +12,14 @@ from metrics.spec import OBJECT
 from report.compare import Ties
 from report.page_judges import judging, of_concept
 from report.plots import FRONT, damages, directions, pareto, write_plots
-from report.ranking import SIGNS, Ranking, ranking
+from report.ranking import SIGNS, Ranking, ranking, trials
 from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
 from report.verdict import few_images, verdicts
 from report.views import Effective, Fate, effective, fates
 from utils.images import natural_key
 from utils.prompts import prompt_key
-from utils.results import replace_file
+from utils.results import remove_unfinished, replace_file
 from utils.text import printable
 
 _HERE = Path(__file__).parent
@@ -50,7 +50,9 @@ def write_report(results: Results, tied: Ties, *, images: bool = False) -> list[
     paths = [results.folder / name for name in documents]
     for path, text in zip(paths, documents.values(), strict=True):
         _write(path, text)
-    return paths + write_plots(results, ranked)
+    paths += write_plots(results, ranked)
+    remove_unfinished(paths)
+    return paths
 
 
 def _write(path: Path, text: str) -> None:
@@ -64,6 +66,7 @@ def page(results: Results, ranked: Ranking, *, images: bool) -> str:
     fated, on_effective = fates(results, ranked), effective(results, ranked)
     judged = judging(results, ranked)
     document = {
+        "banner": "\n".join(trials(results)),
         "about": _about(results, ranked),
         "images_note": _images_note(results, pictures) if images else _NO_IMAGES,
         "concepts": [

@@ -95,6 +95,13 @@ class Ranking:
         return found
 
 
+def trials(results: Results) -> list[str]:
+    """A line to stand above everything where scores are of a trial run; nothing where none is."""
+    limits = sorted({run.get("limit") for run in results.runs if run.get("partial")})
+    of = " or ".join(map(str, limits))
+    return [f"PARTIAL: a trial run, on the first {of} images of each folder only."] * bool(limits)
+
+
 def ranking(results: Results, ties: Ties) -> Ranking:
     """Return what may be said of the order of methods.
 

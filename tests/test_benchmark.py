@@ -628,3 +628,16 @@ def test_flags_about_results_that_cannot_be_followed(run, flags, message):
     code, _, err = run(*flags)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
+
+
+def test_what_is_passed_over_is_said_even_when_quiet_and_kept(run, church, tmp_path):
+    forgot = church / "Church/forgot"
+    (forgot / "UCE").rename(forgot / ".UCE")
+    shutil.copytree(church / "Church", church / "CHURCHH")
+    code, _, err = run("--evaluation-aspect", "ssim", "--data-root", church, "--quiet")
+    assert code == 0
+    said = json.loads((tmp_path / "results/manifest.json").read_text())["passed_over"]
+    assert err.splitlines()[:2] == said
+    assert "CHURCHH: no concept of that name (did you mean Church?)" in said[0]
+    assert ".UCE: a hidden folder that holds images" in said[1]
+    assert run("--check", "--data-root", church, "--quiet")[0] == 1

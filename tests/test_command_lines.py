@@ -355,3 +355,25 @@ def test_samples_of_a_prompt_are_grouped_whatever_they_are_called(run, tmp_path)
     images = ("--images", tmp_path / "other" / "Face" / "forgot" / "ORG")
     outputs = [run(eval_unlearning, *FACE, *images, *flag)[0] for flag in ((), by)]
     assert outputs == [0, 0]
+
+
+def test_gates_of_the_file_that_are_not_looked_at_are_said_to_be_so(run, tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text('gates: ["ssim < 0"]\n' + SHIPPED.read_text())
+    said = f"gates of {config} are for runs that score: not looked at\n"
+    places = ("--config", config, "--results-dir", tmp_path / "r", "--quiet")
+    code, _, err = run(benchmark, "--check", *places)
+    assert (code, said in err) == (0, True)
+    assert said not in run(benchmark, "--list", *places)[2]
+
+
+@pytest.mark.parametrize("flag", [("--max-unreadable", "1%"), ("--allow-unfit-judge",)])
+def test_terms_of_a_gate_without_a_gate_are_refused(run, flag):
+    code, _, err = run(benchmark, "--check", *flag)
+    assert (code, err) == (2, f"error: {flag[0]} is a term of --fail-if; give at least one\n")
+
+
+def test_a_misspelt_variable_is_refused_also_where_none_is_read(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("IGMU_FOO", "1")
+    code, _, err = run(benchmark, "--verify", tmp_path)
+    assert (code, "IGMU_FOO: no such setting" in err) == (2, True)

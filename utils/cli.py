@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import json
 import logging
 import os
@@ -11,7 +13,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
@@ -231,39 +233,44 @@ def json_on_stdout(wanted: bool) -> Iterator[list[Mapping[str, Any]]]:
 
 def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[str] | None) -> int:
     """Parse, call ``main`` and turn its errors into one line and an exit code."""
-    args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
+        if stream is not None:  # closed
+            stream.reconfigure(errors="backslashreplace")
+    with lasting_output():
+        return _run(parser.parse_args(argv), main)
+
+
+def _run(args: argparse.Namespace, main: Callable[[argparse.Namespace], int]) -> int:
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for room in ("checkers", "extractors", "utils"):
         logging.getLogger(room).setLevel(level)
     # PIL's, in the middle of the bar: such images are refused by name.
     warnings.filterwarnings("ignore", "Image size .* exceeds limit", module="PIL")
-    for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
-        stream.reconfigure(errors="backslashreplace")
-    with lasting_output():
-        try:
-            with json_on_stdout(getattr(args, "json", False)) as args.documents:
-                return main(args)
-        except UserError as error:
-            if args.debug:
-                raise
-            for line in error.lines:
-                print(f"error: {printable(line)}", file=sys.stderr)
-            return EXIT_BAD_INPUT
-        except KeyboardInterrupt:
-            kept = "" if args.no_cache else "; what was computed is kept, run again to go on"
-            print(f"interrupted{kept}", file=sys.stderr)
-            return EXIT_INTERRUPTED
-        except Exception as error:
-            if args.debug:
-                raise
-            said = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-            print(
-                f"error: {said[:200]}; this is a mistake of the program: please report it with the "
-                f"traceback in {_keep_traceback()}",
-                file=sys.stderr,
-            )
+    try:
+        with json_on_stdout(getattr(args, "json", False)) as args.documents:
+            return main(args)
+    except UserError as error:
+        if args.debug:
+            traceback.print_exc()
+        for line in error.lines:
+            print(f"error: {printable(line)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        kept = "" if args.no_cache else "; what was computed is kept, run again to go on"
+        print(f"interrupted{kept}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if args.debug:  # not raised: the interpreter would exit with 1, as a failed gate does
+            traceback.print_exc()
             return EXIT_UNEXPECTED
+        said = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        print(
+            f"error: {said[:200]}; this is a mistake of the program: please report it with the "
+            f"traceback in {_keep_traceback()}",
+            file=sys.stderr,
+        )
+        return EXIT_UNEXPECTED
 
 
 def _keep_traceback() -> Path:
@@ -275,42 +282,64 @@ def _keep_traceback() -> Path:
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Go on when nobody reads standard output any more (``... | head``), for the exit code's sake.
+    """Go on when standard output cannot be written, for the exit code's sake; stderr says so.
 
-    A gate that failed must say so even if its reader has gone.
+    A gate that failed must say so even if the disk is full. Where the reader has gone
+    (``... | head``) nothing is said.
     """
-    whole = sys.stdout
-    sys.stdout = cast(TextIO, _LastingOutput(whole))
+    out, err = sys.stdout, sys.stderr
+    sys.stderr = cast(TextIO, _LastingOutput(err or _Closed()))
+    sys.stdout = cast(TextIO, _LastingOutput(out or _Closed(), "standard output"))
     try:
         yield
-        sys.stdout.flush()
     finally:
-        sys.stdout = whole
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = out, err
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a standard stream that was closed before the program began."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "it is closed")
 
 
 class _LastingOutput:
-    """A stream whose writes go nowhere once its reader has gone."""
+    """A stream whose writes go nowhere once one has failed.
 
-    def __init__(self, stream: TextIO) -> None:
+    Args:
+        name: to say on stderr that it failed; nothing is said where it has none.
+    """
+
+    def __init__(self, stream: TextIO | _Closed, name: str = "") -> None:
         self._stream = stream
+        self._name = name
+        self._failed = False
 
     def write(self, text: str) -> int:
-        with self._reader_may_go():
+        with self._may_fail():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with self._reader_may_go():
+        with self._may_fail():
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     @contextmanager
-    def _reader_may_go(self) -> Iterator[None]:
+    def _may_fail(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        except OSError as error:
+            first, self._failed = not self._failed, True
+            self._let_go()
+            if first and self._name and not isinstance(error, BrokenPipeError):
+                print(f"{self._name} could not be written ({error.strerror})", file=sys.stderr)
+
+    def _let_go(self) -> None:
+        """Have what the stream still holds go nowhere when the interpreter flushes it."""
+        with suppress(io.UnsupportedOperation), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), self._stream.fileno())

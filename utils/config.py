@@ -240,16 +240,33 @@ def _methods(entry: _Entry) -> tuple[Method, ...]:
         "year": _Entry.index,
         "paper": _Entry.text,
     }
-    taken: set[str] = set()
+    taken: list[Method] = []
 
     def method(item: _Entry) -> Method:
         found = Method(**item.record(fields, required=("folder", "name")))
-        if found.folder in taken:
-            raise item.wrong(f"{found.folder} is listed twice")
-        taken.add(found.folder)
+        for other in taken:
+            if found.folder == other.folder:
+                raise item.wrong(f"{found.folder} is listed twice")
+            # Flags and gates take either: one that means two methods would name the wrong one.
+            if _share_a_name(found, other):
+                raise item.wrong(
+                    f"{found.folder} ({found.name}) is also what {other.folder} ({other.name}) is "
+                    "called; give each a name of its own"
+                )
+        taken.append(found)
         return found
 
     return tuple(_collected(partial(method, item) for item in entry.sequence()))
+
+
+def _share_a_name(one: Method, other: Method) -> bool:
+    """Whether the name of one is the other's name or folder, as names are compared."""
+    names = normalise(one.name), normalise(other.name)
+    return (
+        names[0] == names[1]
+        or names[0] == normalise(other.folder)
+        or names[1] == normalise(one.folder)
+    )
 
 
 class _MistakeError(UserError):

@@ -35,7 +35,8 @@ _COMPANIONS = frozenset(
     }
 )
 _COMPANION_NAMES = frozenset({"readme", "license", "thumbs.db"})
-MAX_PIXELS = 8192 * 8192  # of an image: decoding takes up to 13 bytes for each
+MAX_PIXELS = 8192 * 8192  # of an image
+_BYTES_PER_PIXEL = 13  # that decoding takes at most
 MAX_SIDE = 65535  # JPEG's; a strip that is longer takes gigabytes to scale
 MAX_BYTES = 4 * MAX_PIXELS  # of a file: such an image without compression
 
@@ -112,8 +113,8 @@ def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -
     check_folder(folder)
     try:
         found = list(_walk(folder, recursive))
-        read = any(map(_is_read, found))
-        deeper = not (read or recursive) and any(map(_is_read, _walk(folder, recursive=True)))
+        read = any(map(is_read, found))
+        deeper = not (read or recursive) and any(map(is_read, _walk(folder, recursive=True)))
     except OSError as error:
         where = printable(str(error.filename))
         where = where if len(where) < 300 else f"{where[:300]}..."
@@ -127,7 +128,8 @@ def scan(folder: Path, *, recursive: bool = False, may_be_empty: bool = False) -
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-def _is_read(path: Path) -> bool:
+def is_read(path: Path) -> bool:
+    """Whether a file is taken for an image by its extension."""
     return path.suffix.lower() in EXTENSIONS
 
 
@@ -160,7 +162,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
                 continue
             if is_folder and recursive:
                 waiting.append(path)
-            if _is_read(path) if is_folder else not _is_companion(path):
+            if is_read(path) if is_folder else not is_companion(path):
                 yield path
 
 
@@ -171,7 +173,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_companion(path: Path) -> bool:
+def is_companion(path: Path) -> bool:
+    """Whether a file is one that lies beside images and is none (text, tables)."""
     return path.suffix.lower() in _COMPANIONS or path.name.lower() in _COMPANION_NAMES
 
 
@@ -188,7 +191,7 @@ def read(path: Path) -> bytes:
             raise UnreadableImageError("is a directory")
         if not stat.S_ISREG(about.st_mode):  # a pipe or device would never end
             raise UnreadableImageError("not a regular file")
-        if not _is_read(path):
+        if not is_read(path):
             named = f"extension {printable(path.suffix)}" if path.suffix else "no extension, which"
             raise UnreadableImageError(f"{named} is not read: convert it to PNG")
         # By what the folder says: files of /proc have no size, and reading some never ends.
@@ -232,6 +235,19 @@ def decode(data: bytes) -> Picture:
     except Exception as error:  # decoders raise nearly anything on damaged files
         text = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImageError(text) from None
+
+
+def decoding_bytes(data: bytes) -> int:
+    """Return the memory that ``decode`` takes at most, told from the header.
+
+    Nothing of what is no image or too large: it is refused by its header.
+    """
+    try:
+        with _open(io.BytesIO(data), formats=_FORMATS) as image:
+            pixels = image.width * image.height
+    except Exception:  # ``decode`` says why
+        return 0
+    return _BYTES_PER_PIXEL * pixels if pixels <= MAX_PIXELS else 0
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from glob import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,6 +88,14 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Remove what ``replace_file`` left beside files when it was killed."""
+    for path in paths:
+        for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 32}"):
+            if left.is_file():
+                left.unlink(missing_ok=True)
 
 
 def seal(manifest: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:

@@ -106,3 +106,14 @@ def test_a_name_with_control_characters_stays_on_its_line(audit, method):
     assert r"a\r\x1b[2Kb.png: not an image" in text
     assert shown(["a\nb"] * 7) == ", ".join([r"a\nb"] * 5) + " and 2 more"
     assert len(shown(["d/" * 1100 + "x.png"])) < 200
+
+
+def test_what_is_taken_for_no_method_falsifies(tmp_path):
+    # A gate on every method would pass without having seen it.
+    hidden = tmp_path / ".ESD"
+    concept = Concept("church", "object", ".")
+    audits = audit_names(Task(concept, "forgot", [], None, passed_over=(hidden,)), None)
+    assert [(a.label, kinds(a), a.falsifies) for a in audits] == [
+        (".ESD", {"passed_over": [".ESD"]}, True)
+    ]
+    assert "0 method folders" in short(audits)

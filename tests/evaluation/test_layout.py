@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.layout import find_tasks, limited, plain_task
+from evaluation.layout import find_tasks, grouped, limited, plain_task, unknown_concepts
 from tests.conftest import ROOT, photo
 from utils.config import load_config
 from utils.errors import UserError
+from utils.grouping import parse_grouping
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +196,48 @@ def test_plain_method_folders_need_no_configuration(config, tree):
     assert len(task.pairing(task.methods[1]).pairs) == 1
     named = plain_task(config, root / "out", root / "out" / "base", concept="church")
     assert named.concept.checkers["bi_multiC"] == "object_church"
+
+
+def test_a_method_that_is_a_link_to_the_reference_is_scored(config, tree):
+    # Dropped with it, a method that shows what the original shows would pass every gate.
+    root = tree("m/ORG/a.png", "m/ESD/a.png")
+    (root / "m/DemoTint").symlink_to("ORG")
+    assert names(plain_task(config, root / "m", root / "m/ORG")) == ["ORG", "ESD", "DemoTint"]
+    (root / "way").symlink_to("m")  # the same folder by another way is still the reference
+    assert names(plain_task(config, root / "m", root / "way/ESD/../ESD")) == ["ORG", "DemoTint"]
+
+
+def test_what_may_have_been_meant_as_a_method_is_named(config, tree):
+    root = tree(*(f"Church/forgot/{method}/0_0_0.png" for method in ("ORG", "ESD", ".DemoTint")))
+    (root / "Church/forgot/.git").mkdir()
+    for name in (".git/HEAD", "ESD.tar.gz", "UCE.zip", "README.md"):
+        (root / "Church/forgot" / name).write_bytes(b"x")
+    (root / "Church/forgot/MACE").symlink_to("UCE.zip")
+    (task,) = find_tasks(config, root)
+    assert names(task) == ["ORG", "ESD"]
+    assert [path.name for path in task.passed_over] == [".DemoTint", "MACE", "UCE.zip"]
+    assert [line.rsplit(": ", 1)[1] for line in task.not_scored] == [
+        "a hidden folder that holds images; rename it if it is a method",
+        "a link to a file, not a folder of images",
+        "an archive, not a folder of images",
+    ]
+    plain = plain_task(config, root / "Church/forgot", root / "Church/forgot/.DemoTint")
+    assert [path.name for path in plain.passed_over] == ["MACE", "UCE.zip"]
+    (chosen,) = find_tasks(config, root, methods=["ESD"])  # the others are not asked for
+    assert chosen.passed_over == ()
+
+
+def test_a_folder_that_looks_like_a_concept_and_is_none_is_named(config, tree):
+    root = tree("CHURCH/forgot/ORG/0_0_0.png", "Nudity/forgot/ORG/0_0_0.png", "notes/a.png")
+    assert unknown_concepts(config, root) == [
+        "not scored: CHURCH: no concept of that name (did you mean Church?)"
+    ]
+
+
+def test_errors_name_each_method_once_and_whose_image_it_is(config, tree):
+    root = tree("Church/forgot/ORG/0_0_0.png", "Church/forgot/ConcptPrune/cat.png")
+    with pytest.raises(UserError, match=r"; there are (ConcptPrune, ORG|ORG, ConcptPrune)$"):
+        find_tasks(config, root, methods=["DemoTint"])
+    (task,) = find_tasks(config, root)
+    with pytest.raises(UserError, match=r"says nothing of cat\.png in .*/ConcptPrune$"):
+        grouped(task, parse_grouping(r"(\d+)_"))

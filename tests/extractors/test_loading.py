@@ -1,6 +1,6 @@
 import time
 
-from extractors.loading import ordered_map
+from extractors.loading import Room, ordered_map
 
 
 def test_ordered_map_keeps_the_order_and_bounds_the_look_ahead():
@@ -25,3 +25,20 @@ def test_fewer_large_results_are_in_front():
     assert [next(mapped) for _ in range(9)] == [*range(9)]
     time.sleep(0.1)
     assert len(taken) <= 9 + 3 + 1
+
+
+def test_threads_together_take_no_more_room_than_there_is():
+    # Memory must not grow with the number of threads.
+    room, inside, most = Room(100), [], []
+
+    def work(size):
+        with room.taken(size):
+            inside.append(size)
+            most.append(sum(inside))
+            time.sleep(0.01)
+            inside.remove(size)
+
+    list(ordered_map(work, [60, 60, 40, 40, 150, 20, 0], workers=7, ahead=7))
+    assert len(most) == 7
+    assert max(most) == 150  # what is larger than the room has it alone
+    assert all(total <= 100 or total == 150 for total in most)

@@ -7,7 +7,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
 from report.compare import compare, render, ties
-from tests.report.data import Made, drawn, names
+from tests.report.data import Made, drawn, names, place
 from utils.errors import UserError
 from utils.results import CHANGED
 
@@ -310,3 +310,27 @@ def test_a_metric_whose_images_have_changed_is_not_tested(tmp_path):
     found = ties(made.write(tmp_path))
     assert found.marked == set()
     assert "B" in found.untested["church", "lpips"]
+
+
+def test_a_comparison_is_labelled_as_other_tables_are(tmp_path):
+    # A star against the original's own images would read as a finding; so would an unfit judge's.
+    made = Made(manifest={"partial": True, "limit": 60, "tasks": {"church": "object"}})
+    rng = np.random.default_rng(0)
+    for method, share in (("ORG", 0.0), ("ES\x1bD", 0.4)):
+        values = {name: float(rng.random() < share) for name in names(60)}
+        made.add(("church", method, "presence_rate"), values, (0, 0.1))
+        nearness = dict.fromkeys(names(60), 0.0) if method == "ORG" else drawn(rng, names(60))
+        made.add(("church", method, "lpips"), nearness)
+    made.manifest["places"] = [place("church", "ORG", "Church/forgot/ORG")]
+    made.manifest["references"] = [place("church", "", "Church/forgot/ORG")]
+    results = made.write(tmp_path)
+    compared = compare(results, "ORG")
+    assert any(one.significant for one in compared.tested)
+    text = render(compared, results)
+    assert text.startswith("PARTIAL: a trial run, on the first 60 images")
+    table = text.split("*: p (Holm)")[0]
+    assert "presence_rate (unfit judge)" in table
+    assert "lpips to ORG" in table
+    assert "No reference without the concept: distances (lpips)" in table
+    assert "*" not in table
+    assert "\x1b" not in text

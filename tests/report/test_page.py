@@ -2,8 +2,8 @@ import json
 import re
 from dataclasses import replace
 
-from report.page import embedded_json
-from tests.report.data import Made, gone, names, place, reported
+from report.page import embedded_json, page
+from tests.report.data import Made, gone, names, place, ranked, reported
 from utils.text import printable
 
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028"
@@ -140,3 +140,23 @@ def test_names_with_control_characters_stay_in_their_line(tmp_path):
         if path.suffix != ".png":
             assert not set("\r\x1b\u202e") & set(path.read_text("utf-8")), path.name
     assert concept_of(made.write(tmp_path))["images"][0]["names"] == ["0_0_0.png", "c\\u202ed.png"]
+
+
+def test_results_of_a_trial_run_say_so_above_everything(tmp_path):
+    made = Made(manifest={"partial": True, "limit": 3})
+    made.add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
+    trial = made.write(tmp_path / "trial")
+    assert "the first 3 images of each folder" in page(trial, ranked(trial), images=False)
+    made.manifest = {}
+    whole = made.write(tmp_path / "whole")
+    assert '"banner":""' in page(whole, ranked(whole), images=False)
+
+
+def test_what_a_kill_left_of_the_report_goes_with_the_next(tmp_path):
+    made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.5))
+    results = made.write(tmp_path)
+    left, other = tmp_path / f".report.html.{'0a' * 16}", tmp_path / ".report.html.mine"
+    for path in (left, other):
+        path.write_text("half")
+    reported(results)
+    assert (left.exists(), other.exists()) == (False, True)

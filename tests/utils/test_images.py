@@ -9,7 +9,16 @@ from PIL import Image, ImageOps
 
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError, decode, natural_key, pair, read, scan
+from utils.images import (
+    Picture,
+    UnreadableImageError,
+    decode,
+    decoding_bytes,
+    natural_key,
+    pair,
+    read,
+    scan,
+)
 
 
 def names(paths, folder):
@@ -298,3 +307,10 @@ def test_pairing_is_by_path_without_extension_and_names_the_rest(tmp_path):
         ("0.png", "0.jpg"),
     ]
     assert (found.missing, found.surplus, found.ambiguous) == (["0_0_10"], ["0_0_7"], ["d"])
+
+
+def test_the_memory_of_decoding_is_told_from_the_header(tmp_path):
+    photo(1, 30, 20).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    assert decoding_bytes(content) == decoding_bytes(content[:100]) == 13 * 30 * 20
+    assert decoding_bytes(b"no image") == 0

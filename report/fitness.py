@@ -36,9 +36,9 @@ def _reason(results: Results, concept: str, metric: str) -> str | None:
         return None
     seen_by = metric if spec.role == "presence" else "presence_rate"
     row = results.by_key.get((concept, ORIGINAL, seen_by))
-    if row is not None and (row.ci_low is None or row.stale):
+    if row is not None and (row.value is None or row.stale):
         return "the judge has seen no image of the original model as it is now"
-    if row is not None:
+    if row is not None and row.ci_low is not None:
         found = f"the judge finds the concept in {row.value:.0%} of the original model's images"
         found += f" [{row.ci_low:.0%} to {row.ci_high:.0%}]"
         judges = [results.judge_of(other.key) for other in _of_metric(results, concept, seen_by)]

@@ -44,10 +44,9 @@ def _reason(results: Results, concept: str, metric: str) -> str | None:
         judges = [results.judge_of(other.key) for other in _of_metric(results, concept, seen_by)]
         if any(judge != judges[0] for judge in judges):
             return "not all methods and the original model were judged by the same checker"
-        if row.value < _LEAST:
-            return f"{found}, so not finding it says little"
         if row.ci_low < _LEAST:
-            return f"{found}: too few images to rely on it"
+            blind = row.value < _LEAST
+            return f"{found}{', so not finding it says little' if blind else ': too few to tell'}"
     counts = _calibration(results, concept, seen_by)
     if counts is not None and _difference_low(counts) <= 0:
         return "on labelled images the judge is no better than chance"

@@ -81,6 +81,11 @@ class Trust:
         Raises:
             UserError: images, weights or prompts have changed since, or are gone.
         """
+        passed_over = self.results.manifest.get("passed_over", ())
+        if passed_over and self.terms.methods is None:
+            raise UserError(
+                f"gate: {next(iter(passed_over))}; move it away, or name the methods with --methods"
+            )
         for run in self.results.runs:
             mine = [key for key in keys if self.results.run_of.get(key) is run]
             if not mine or (self.terms.fresh and run is self.results.manifest):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from utils.errors import UserError
-from utils.files import check_writable, expanded
+from utils.files import check_writable, expanded, read_text
 
 if TYPE_CHECKING:
     from evaluation.layout import Task
@@ -176,18 +177,24 @@ def clear_junit(argv: Sequence[str] | None) -> None:
     Raises:
         UserError: the file is none of ours, or cannot be removed.
     """
-    early = _EarlyParser(add_help=False, fromfile_prefix_chars="@", allow_abbrev=False)
+    early = _EarlyParser(add_help=False, allow_abbrev=False)
     early.add_argument("--junit", type=expanded)
-    words = sys.argv[1:] if argv is None else list(argv)
-    path = None
-    for line in (words, [word for word in words if not word.startswith("@")]):
-        try:
-            path = early.parse_known_args(line)[0].junit
-            break
-        except (_UnparsedError, OSError, ValueError):  # said when the whole line is parsed
-            continue
+    try:
+        path = early.parse_known_args(list(_words(sys.argv[1:] if argv is None else argv)))[0].junit
+    except (_UnparsedError, ValueError):  # said when the whole line is parsed
+        return
     if path is not None and os.path.lexists(path):
         _remove_junit(path)
+
+
+def _words(argv: Sequence[str]) -> Iterator[str]:
+    """The arguments, and those in files of arguments that can be read."""
+    for word in argv:
+        if not word.startswith("@"):
+            yield word
+            continue
+        with suppress(UserError):  # said when the whole line is parsed
+            yield from read_text(expanded(word[1:])).splitlines()
 
 
 class _UnparsedError(Exception):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from report.rules import Rule
     from report.trust import Terms
 
+_MOST = 10_000_000  # bytes of a file of arguments
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
 _MARK = b'<testsuite name="unlearning gate"'  # of a JUnit file that this program wrote
 
@@ -194,7 +195,7 @@ def _words(argv: Sequence[str]) -> Iterator[str]:
             yield word
             continue
         with suppress(UserError):  # said when the whole line is parsed
-            yield from read_text(expanded(word[1:])).splitlines()
+            yield from read_text(expanded(word[1:]), _MOST).splitlines()
 
 
 class _UnparsedError(Exception):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from utils.images import Picture
+from utils.images import Picture, UnreadableImageError
 
 BOX = ("score", "x", "y", "w", "h")  # the numbers of a detection
 
@@ -155,6 +155,25 @@ def is_finite(row: np.ndarray | Sequence[Mapping[str, Any]] | None) -> bool:
     if isinstance(row, np.ndarray):
         return bool(np.isfinite(row).all())
     return all(isfinite(found[field]) for found in row for field in BOX)
+
+
+def pixels_of(picture: Picture, what: str, smallest: int, largest: int) -> Sample:
+    """Return an image's pixels as they are, uint8 of shape (height, width, 3).
+
+    Args:
+        what: who takes them, for the message.
+        smallest: pixels that each side must have.
+        largest: pixels that the image may have.
+
+    Raises:
+        UnreadableImageError: it is too small or too large.
+    """
+    width, height = picture.rgb.size
+    if min(width, height) < smallest:
+        raise UnreadableImageError(f"{what} needs at least {smallest} pixels a side")
+    if width * height > largest:
+        raise UnreadableImageError(f"over {largest} pixels")
+    return Sample(picture.pixels, picture.rgb.size)
 
 
 def pair_key(reference: str, candidate: str) -> str:

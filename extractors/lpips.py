@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Embeddings, KeepsNetwork, Sample
+from extractors.base import Embeddings, KeepsNetwork, Sample, pixels_of
 from extractors.torch_run import inference, place
 from utils.device import torch_device
 from utils.download import Published
 from utils.errors import MissingModelError, UserError
-from utils.images import Picture, UnreadableImageError
+from utils.images import Picture
 from utils.weights import (
     file_sha256,
     find_checkpoint,
@@ -120,12 +120,7 @@ class LpipsExtractor(KeepsNetwork):
         Raises:
             UnreadableImageError: too small for AlexNet, or over ``_LARGEST``.
         """
-        width, height = picture.rgb.size
-        if min(width, height) < _SMALLEST:
-            raise UnreadableImageError(f"AlexNet needs at least {_SMALLEST} pixels a side")
-        if width * height > _LARGEST:
-            raise UnreadableImageError(f"over {_LARGEST} pixels")
-        return Sample(picture.pixels, picture.rgb.size)
+        return pixels_of(picture, "AlexNet", _SMALLEST, _LARGEST)
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return the distances, float32 of shape (len(batch), 1).

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Embeddings, Sample
+from extractors.base import Embeddings, Sample, pixels_of
 from extractors.torch_run import inference
 from utils.device import torch_device
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError
+from utils.images import Picture
 from utils.weights import spec_digest
 
 if TYPE_CHECKING:
@@ -70,12 +70,7 @@ class PixelsExtractor:
         Raises:
             UnreadableImageError: too small for SSIM's window, or over ``_LARGEST``.
         """
-        width, height = picture.rgb.size
-        if min(width, height) < _SMALLEST:
-            raise UnreadableImageError(f"SSIM needs at least {_SMALLEST} pixels a side")
-        if width * height > _LARGEST:
-            raise UnreadableImageError(f"over {_LARGEST} pixels")
-        return Sample(picture.pixels, picture.rgb.size)
+        return pixels_of(picture, "SSIM", _SMALLEST, _LARGEST)
 
     def check(self) -> None:
         """There is no model file."""

@@ -30,11 +30,18 @@ def unfit(results: Results) -> dict[tuple[str, str], str]:
     return found
 
 
-def _reason(results: Results, concept: str, metric: str) -> str | None:
+def judged_rate(results: Results, metric: str) -> str | None:
+    """Return the presence rate that shows what a metric's judge sees; None where nobody judges."""
     spec = results.spec(metric)
-    if spec.role != "presence" and spec.aspect != "forgetting":
+    if spec.role == "presence":
+        return metric
+    return "presence_rate" if spec.aspect == "forgetting" else None
+
+
+def _reason(results: Results, concept: str, metric: str) -> str | None:
+    seen_by = judged_rate(results, metric)
+    if seen_by is None:
         return None
-    seen_by = metric if spec.role == "presence" else "presence_rate"
     row = results.by_key.get((concept, ORIGINAL, seen_by))
     if row is not None and (row.value is None or row.stale):
         return "the judge has seen no image of the original model as it is now"

@@ -11,7 +11,7 @@ from typing import Any
 from evaluation.layout import ORIGINAL, method_entries
 from metrics.indicators import RATE_BY
 from metrics.spec import scope_of
-from report.fitness import unfit
+from report.fitness import judged_rate, unfit
 from report.results import Key, Results, ScoreRow
 from report.verify import Finding, verify_run
 from utils.errors import UserError
@@ -124,29 +124,24 @@ class Trust:
 
     def judge(self, key: Key) -> str:
         """Who judged, for people: a pass is worth no more than its judge."""
-        spec = self.results.spec(key[2])
-        if spec.role != "presence" and spec.aspect != "forgetting":
+        if judged_rate(self.results, key[2]) is None:
             return ""
         name = key[2].removeprefix(RATE_BY)
-        if spec.aspect == "forgetting":
-            said = self._checker(key)
+        if self._is_judged(key):
+            said = self.results.judge_of(key)
             name = " ".join(filter(None, (said.get("name"), said.get("preset"))))
         tried = self.results.by_key.get((key[0], ORIGINAL, key[2]))
         against = "tried on the original model's images" if tried else "tried on no original model"
         return f"{key[0]} by {name}, {against}"
-
-    def _checker(self, key: Key) -> Mapping[str, Any]:
-        return self.results.run_of[key].get("checkers", {}).get(key[0], {})
 
     def _is_judged(self, key: Key) -> bool:
         return self.results.spec(key[2]).aspect == "forgetting"
 
     def _untried(self, row: ScoreRow) -> str:
         """Why nothing shows that the judge ever finds the concept; empty where something does."""
-        spec = self.results.spec(row.metric)
-        if spec.role != "presence" and spec.aspect != "forgetting":
+        seen_by = judged_rate(self.results, row.metric)
+        if seen_by is None:
             return ""
-        seen_by = row.metric if spec.role == "presence" else "presence_rate"
         tried = (row.concept, ORIGINAL, seen_by) in self.results.by_key
         labelled = any(row.concept in run.get("calibration", {}) for run in self.results.runs)
         return "" if tried or labelled else "there is no original model to try it on"
@@ -202,7 +197,7 @@ class Trust:
             return f"is by an unfit judge: {reason} (--allow-unfit-judge takes its word)"
         if not self._is_judged(row.key):
             return ""
-        judge = self._checker(row.key)
+        judge = self.results.judge_of(row.key)
         stand_in = self.results.run_of[row.key].get("stand_ins", {}).get(row.concept)
         if self.terms.judge is None and stand_in:
             return f"is {stand_in}; name that checker with --indicator if it is to decide"

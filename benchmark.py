@@ -24,13 +24,13 @@ from utils.errors import UserError
 from utils.settings import config_path, environment, settle
 
 if TYPE_CHECKING:
+    from analysis.compare import Ties
     from evaluation.audit import MethodAudit
-    from evaluation.layout import Task
     from evaluation.run import Cell, Models, Plan, Prompts, Result
+    from inputs.config import BenchmarkConfig
+    from inputs.layout import Task
     from metrics.base import Aspect
-    from report.compare import Ties
-    from report.results import Results
-    from utils.config import BenchmarkConfig
+    from records.results import Results
 
 DATASET = Path(__file__).parent / "dataset"
 DEMO = DATASET / "Benchmarking_images_demo"
@@ -118,10 +118,10 @@ def benchmark(args: Namespace) -> int:
     if not args.evaluation_aspect and not args.check:
         return _finished(args, config)
     from evaluation.audit import audit_names
-    from evaluation.layout import grouped, limited
+    from inputs.grouping import parse_grouping
+    from inputs.layout import grouped, limited
     from utils.device import check_device
     from utils.files import check_writable
-    from utils.grouping import parse_grouping
 
     aspects = _aspects(args, config)
     if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
@@ -159,8 +159,8 @@ def benchmark(args: Namespace) -> int:
 
 def _finished(args: Namespace, config: BenchmarkConfig) -> int:
     """Report, compare and gate the results of an earlier run."""
-    from report.compare import ties
-    from report.results import read_results
+    from analysis.compare import ties
+    from records.results import read_results
 
     results = read_results(args.report or args.results_dir)
     if args.report:
@@ -171,8 +171,8 @@ def _finished(args: Namespace, config: BenchmarkConfig) -> int:
 def _settled(args: Namespace) -> BenchmarkConfig:
     """Complete the arguments by the environment and the configuration, which is returned."""
     from checkers import CHECKERS
+    from inputs.config import load_config
     from metrics import ASPECTS
-    from utils.config import load_config
 
     path = config_path(args) or DATASET / "benchmark.yaml"
     config = load_config(path, CHECKERS, ASPECTS, report.cli.check_rule)
@@ -234,13 +234,13 @@ def _aspects(args: Namespace, config: BenchmarkConfig) -> list[Aspect]:
 
 def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
     """The concepts that ``--concepts`` names, as the configuration does."""
-    from evaluation.layout import concept_name
+    from inputs.layout import concept_name
 
     return args.concepts and [concept_name(config, name) for name in args.concepts]
 
 
 def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
-    from evaluation.layout import find_tasks, plain_task
+    from inputs.layout import find_tasks, plain_task
 
     if args.reference is None:
         root = args.data_root or DEMO
@@ -260,7 +260,7 @@ def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
 
 def _passed_over(args: Namespace, config: BenchmarkConfig, tasks: Sequence[Task]) -> list[str]:
     """A line for what lies where methods or concepts are looked for, and is scored as none."""
-    from evaluation.layout import unknown_concepts
+    from inputs.layout import unknown_concepts
 
     concepts = []
     if args.reference is None and args.concepts is None:
@@ -270,7 +270,7 @@ def _passed_over(args: Namespace, config: BenchmarkConfig, tasks: Sequence[Task]
 
 def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
     """Return a function from a task to its prompts by (i, j); None where it has none."""
-    from utils.prompts import check_words, forgot_prompts, load_prompts, unrelated_prompts
+    from inputs.prompts import check_words, forgot_prompts, load_prompts, unrelated_prompts
 
     load = cache(load_prompts)
 
@@ -294,10 +294,10 @@ def _check(
 ) -> int:
     """Audit alone: print the table, write ``check.json``."""
     from evaluation.audit import audit_images, audit_prompts, render
-    from extractors.engine import extract
     from extractors.stats import StatsExtractor
-    from extractors.store import FeatureStore
-    from utils.results import write_json
+    from features.engine import extract
+    from features.store import FeatureStore
+    from records.files import write_json
 
     stats = StatsExtractor()
     folders = [folder for task in tasks for folder in task.folders]
@@ -324,7 +324,7 @@ def _check(
 def _tokenizer(args: Namespace) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
-    from utils.hub import find_hub_model
+    from model_files.hub import find_hub_model
 
     model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
     try:
@@ -347,20 +347,20 @@ def _score(
     passed_over: Sequence[str],
 ) -> tuple[Results, Ties]:
     """Score, write and show; returns all results of the folder, and the ties among them."""
+    from analysis.compare import ties
+    from analysis.ranking import ranking, trials
     from compat import igmu
     from evaluation.audit import audit_images, short
     from evaluation.calibration import find_labelled
     from evaluation.manifest import run_manifest
     from evaluation.output import read_earlier, score_rows, write_results
     from evaluation.run import joined, plan, score_all, wanted_rows
-    from extractors.engine import extract
     from extractors.stats import StatsExtractor
-    from extractors.store import FeatureStore
-    from report.compare import ties
-    from report.ranking import ranking, trials
-    from report.results import read_results
+    from features.engine import extract
+    from features.store import FeatureStore
+    from records import generation
+    from records.results import read_results
     from report.terminal import table
-    from utils import generation
     from utils.device import default_batch_size
 
     read_earlier(args.results_dir)  # before hours of work: what is there must be ours
@@ -434,7 +434,7 @@ def _score(
 
 def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
     """Have every score of a trial run say so; of aspects with a reference the task does."""
-    from evaluation.layout import partial_note
+    from inputs.layout import partial_note
 
     judges = {cell.checkers[0].indicator for cell in cells if cell.aspect.name == "forgetting"}
     if args.threshold is not None and "nudenet" not in judges:
@@ -451,7 +451,7 @@ def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
 
 def _shown(results: Iterable[Result]) -> Iterator[Result]:
     """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
-    from report.ranking import Ranking
+    from analysis.ranking import Ranking
     from report.terminal import table
 
     for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
@@ -467,7 +467,7 @@ def _shown(results: Iterable[Result]) -> Iterator[Result]:
 def _models(args: Namespace) -> Models:
     from checkers import CHECKERS, CheckerOptions
     from evaluation.run import Models
-    from utils.weights import default_cache_dir
+    from model_files.weights import default_cache_dir
 
     indicator = CHECKERS.canonical(args.indicator) if args.indicator else None
     options = CheckerOptions(
@@ -516,7 +516,7 @@ def _report_skipped(planned: Plan) -> None:
 
 
 def _show_calibration(results: Results) -> None:
-    from report.judges import render
+    from analysis.judges import render
 
     print(f"\non labelled images\n\n{render(results)}")
     calibration = results.manifest["calibration"]
@@ -540,7 +540,7 @@ def _prompt_texts(
 
 def _groups(tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, str]]]:
     """Concept -> scope -> image name -> its prompt, where names do not say it themselves."""
-    from utils.prompts import prompt_key
+    from inputs.prompts import prompt_key
 
     groups: dict[str, dict[str, dict[str, str]]] = {}
     for task in tasks:

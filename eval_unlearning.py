@@ -77,9 +77,9 @@ def evaluate(args: Namespace) -> int:
     """
     started = datetime.now(UTC)
     from checkers import resolve
+    from inputs.images import first_of_each, scan
     from utils.device import check_device
     from utils.files import check_writable
-    from utils.images import first_of_each, scan
 
     _settle(args)
     if args.list:
@@ -113,8 +113,8 @@ def evaluate(args: Namespace) -> int:
 def _settle(args: Namespace) -> None:
     """Complete the arguments by the environment and the configuration, where one is named."""
     from checkers import CHECKERS
+    from inputs.config import load_config
     from metrics import ASPECTS
-    from utils.config import load_config
 
     path = config_path(args)
     config = load_config(path, CHECKERS, ASPECTS) if path else None
@@ -123,7 +123,7 @@ def _settle(args: Namespace) -> None:
 
 def _options(args: Namespace) -> CheckerOptions:
     from checkers import CheckerOptions
-    from utils.weights import default_cache_dir
+    from model_files.weights import default_cache_dir
 
     return CheckerOptions(
         cache_dir=args.cache_dir or default_cache_dir(),
@@ -164,7 +164,7 @@ def _names(
     folders: Mapping[Path, Sequence[Path]], group_by: str | None
 ) -> dict[tuple[Path, Path], str]:
     """The path of each image below its folder, which knows its prompt where ``group_by`` says."""
-    from utils.grouping import parse_grouping
+    from inputs.grouping import parse_grouping
 
     grouping = parse_grouping(group_by) if group_by else None
     names = {}
@@ -182,9 +182,9 @@ def _decide(
     args: Namespace,
 ) -> list[ImageRow]:
     """Run the extractor where the store lacks rows, and the checker on every row."""
-    from extractors.engine import extract
     from extractors.stats import StatsExtractor, is_constant
-    from extractors.store import FeatureStore
+    from features.engine import extract
+    from features.store import FeatureStore
     from utils.device import default_batch_size
 
     name = checker.extractor.name
@@ -392,9 +392,9 @@ def _write(
     started: datetime,
 ) -> dict[str, Any]:
     """Write ``eval.json``, which is returned, ``eval.csv`` and ``images.csv``."""
-    from utils import generation
+    from records import generation
+    from records.files import folder_digest, manifest, write_csv, write_json
     from utils.device import used_device
-    from utils.results import folder_digest, manifest, write_csv, write_json
 
     images: dict[str, list[tuple[str, str | None]]] = {}
     for row in rows:

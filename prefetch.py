@@ -29,7 +29,7 @@ def _models(cache_dir: Path) -> Iterator[tuple[str, Callable[[], Path | str | No
     Extractors that need no file have None for a place.
     """
     from extractors import EXTRACTORS
-    from utils.weights import HEADS, find_head
+    from model_files.weights import HEADS, find_head
 
     for layout in HEADS:
         yield f"head {layout}", lambda layout=layout: find_head(layout, None, cache_dir)
@@ -41,7 +41,7 @@ def prefetch(args: Namespace) -> int:
     """Fetch the models and print where each is; returns the exit code."""
     from tabulate import tabulate
 
-    from utils.weights import default_cache_dir
+    from model_files.weights import default_cache_dir
 
     settle(args)
     ready: list[tuple[str, object]] = []

@@ -24,8 +24,8 @@ from models import ROOT
 sys.path.insert(0, str(ROOT))
 
 import benchmark
-from extractors import engine
-from extractors.store import FeatureStore
+from features import engine
+from features.store import FeatureStore
 
 
 class _Taken(Exception):  # noqa: N818

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from extractors.base import Extractor
-from extractors.store import FeatureStore, FeatureTable
+from features.store import FeatureStore, FeatureTable
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from model_files.weights import load_state_dict, load_strictly
 from utils.errors import UserError
-from utils.weights import load_state_dict, load_strictly
 
 
 class BiMultiCHead(nn.Module):

@@ -14,9 +14,9 @@ import numpy as np
 
 from checkers.base import CheckerOptions
 from extractors.base import Embeddings
-from extractors.store import FeatureStore, FeatureTable
+from features.store import FeatureStore, FeatureTable
+from model_files.weights import HEADS, file_sha256, is_published, spec_digest
 from utils.errors import UserError
-from utils.weights import HEADS, file_sha256, is_published, spec_digest
 
 if TYPE_CHECKING:
     from extractors.clip import ClipExtractor

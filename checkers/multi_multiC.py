@@ -12,9 +12,9 @@ from checkers.base import CheckerOptions, Decisions
 from checkers.logits import Head
 from extractors import EXTRACTORS
 from extractors.base import Extractor
-from extractors.store import FeatureStore, FeatureTable
+from features.store import FeatureStore, FeatureTable
+from model_files.weights import HEADS, find_head, is_published
 from utils.name_to_id import NAME_TO_ID, NEUTRAL_CLASS
-from utils.weights import HEADS, find_head, is_published
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,7 @@ from checkers.base import CheckerOptions, Decisions
 from extractors import EXTRACTORS
 from extractors.base import Extractor
 from extractors.nudenet import REPORTED_ABOVE
-from extractors.store import FeatureStore, FeatureTable
+from features.store import FeatureStore, FeatureTable
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 

@@ -15,18 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.layout import Prompts, Task
 from evaluation.run import Cell, Models, Result, StoredData, metric_name
 from extractors.base import Extractor
-from extractors.clip_text import ClipText
-from extractors.engine import Extraction
-from extractors.store import FeatureStore
+from features.engine import Extraction
+from features.store import FeatureStore
+from features.text import ClipText
+from inputs.layout import Prompts, Task
+from inputs.prompts import parse_name, prompt_key
 from metrics.csdr import clip_score
 from metrics.frechet import frechet_distance
 from metrics.yolo import Yolo
+from records.files import write_json
 from utils.errors import UserError
-from utils.prompts import parse_name, prompt_key
-from utils.results import write_json
 
 SEEDS = 20  # of the dropout
 _BATCH = 5  # the default; only whole batches are judged
@@ -182,7 +182,7 @@ def presence_with_dropout(embeddings: np.ndarray, models: Models) -> np.ndarray:
     import torch
 
     from checkers.heads import BiMultiCHead, apply_head, load_head
-    from utils.weights import find_head
+    from model_files.weights import find_head
 
     path = find_head(_HEAD, models.options.weights_dir, models.options.cache_dir)
     head = load_head(BiMultiCHead(), path)

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.layout import MethodFolder, Prompts, Task
-from extractors.engine import Extraction
 from extractors.stats import is_constant
+from features.engine import Extraction
+from inputs.config import Method
+from inputs.layout import MethodFolder, Prompts, Task
+from inputs.prompts import parse_name, without_words
 from metrics.fid import MINIMUM
-from utils.config import Method
-from utils.prompts import parse_name, without_words
 from utils.text import printable
 
 NAMES_SHOWN = 5

@@ -12,13 +12,13 @@ import numpy as np
 from checkers import Checker
 from evaluation.run import Cell
 from extractors.base import Extractor
-from extractors.engine import Extraction
-from extractors.store import FeatureStore
+from features.engine import Extraction
+from features.store import FeatureStore
+from inputs.images import scan
+from records.files import folder_digest
 from utils.errors import UserError
 from utils.files import check_folder
-from utils.images import scan
 from utils.name_to_id import match
-from utils.results import folder_digest
 from utils.text import printable
 
 _LABELS = ("present", "absent")

@@ -10,12 +10,12 @@ from typing import Any
 from checkers import CHECKERS, CheckerOptions
 from checkers.nudenet import PRESETS
 from extractors import EXTRACTORS
+from inputs.config import BenchmarkConfig
 from metrics import specs
-from utils.config import BenchmarkConfig
+from model_files.offline import no_downloads
+from model_files.weights import HEADS, find_head
 from utils.errors import MissingModelError, UserError
 from utils.name_to_id import NAME_TO_ID
-from utils.offline import no_downloads
-from utils.weights import HEADS, find_head
 
 Table = list[dict[str, Any]]
 _ACROSS = 79  # characters of a line

@@ -9,17 +9,17 @@ from typing import Any
 
 from checkers import Checker
 from evaluation.calibration import Labelled
-from evaluation.layout import MethodFolder, Task, method_entries
 from evaluation.output import score_keys
 from evaluation.run import Models, Plan, Result
-from extractors.engine import Extraction
-from extractors.loading import ImageRecord
 from extractors.stats import is_constant
+from features.engine import Extraction
+from features.loading import ImageRecord
+from inputs.config import BenchmarkConfig
+from inputs.layout import MethodFolder, Task, method_entries
 from metrics import specs
-from utils.config import BenchmarkConfig
+from model_files.weights import file_sha256
+from records.files import folder_digest, manifest
 from utils.device import used_device
-from utils.results import folder_digest, manifest
-from utils.weights import file_sha256
 
 
 def run_manifest(

@@ -16,9 +16,9 @@ from evaluation.run import Result, metric_name
 from metrics import ASPECTS, specs
 from metrics.base import Score
 from metrics.spec import OBJECT, scope_of
-from utils import generation
+from records import generation
+from records.files import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
 from utils.errors import UserError
-from utils.results import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -270,7 +270,7 @@ def _block_schema() -> pa.Schema:
 
 
 def _write_images(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
-    from utils.arrow import strings
+    from features.arrow import strings
 
     _write_rows(path, rows, strings, _image_schema())
 
@@ -278,7 +278,7 @@ def _write_images(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
 def _write_resamples(path: Path, rows: Sequence[tuple[Any, ...]]) -> None:
     import numpy as np
 
-    from utils.arrow import numbers
+    from features.arrow import numbers
 
     _write_rows(path, rows, lambda blocks: numbers(np.array(blocks, np.int64)), _block_schema())
 
@@ -315,7 +315,7 @@ def _write_rows(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from utils.arrow import numbers, strings
+    from features.arrow import numbers, strings
 
     *texts, names, values = zip(*rows, strict=True) if rows else ((),) * 5
     columns = [*map(strings, texts), column(names), numbers(np.array(values, np.float64))]

@@ -12,16 +12,16 @@ import numpy as np
 
 from checkers import Checker, CheckerOptions, resolve
 from evaluation.audit import KINDS, MethodAudit, scored_text, shown
-from evaluation.layout import MethodFolder, Prompts, Task
 from extractors import EXTRACTORS
 from extractors.base import Extractor, PairExtractor, pair_key
-from extractors.clip_text import ClipText
-from extractors.engine import Extraction, Pair
-from extractors.store import FeatureStore
+from features.engine import Extraction, Pair
+from features.store import FeatureStore
+from features.text import ClipText
+from inputs.config import Concept
+from inputs.layout import MethodFolder, Prompts, Task
+from inputs.prompts import UNGROUPED, parse_name, tells_prompt
 from metrics.base import Aspect, Judged, PairRows, Rows, Score
-from utils.config import Concept
 from utils.errors import MissingModelError, UserError
-from utils.prompts import UNGROUPED, parse_name, tells_prompt
 
 _PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
 

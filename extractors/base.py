@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from utils.images import Picture, UnreadableImageError
+from inputs.images import Picture, UnreadableImageError
 
 BOX = ("score", "x", "y", "w", "h")  # the numbers of a detection
 

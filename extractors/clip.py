@@ -15,11 +15,11 @@ from PIL import Image
 from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.clip_config import ClipConfig, read_json
 from extractors.torch_run import inference
+from inputs.images import Picture, check_pixels
+from model_files.hub import as_published, find_hub_model, hub_weights
+from model_files.weights import file_sha256, spec_digest
 from utils.device import torch_device
 from utils.errors import UserError
-from utils.hub import as_published, find_hub_model, hub_weights
-from utils.images import Picture, check_pixels
-from utils.weights import file_sha256, spec_digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -209,7 +209,7 @@ class ClipScoreExtractor(ClipExtractor):
 
     def check(self) -> None:
         """As of the base class, and of the network for texts and the tokenizer."""
-        from extractors.clip_text import ClipText
+        from features.text import ClipText
 
         super().check()
         ClipText(self).check()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_files.check import check_file
 from utils.errors import UserError
-from utils.model_files import check_file
 
 ACTIVATIONS = ("quick_gelu", "gelu")
 _LARGEST_FILE = 1 << 20  # bytes; published ones have four thousand

@@ -15,11 +15,11 @@ import torch
 from torch import backends, nn
 from torch.nn import functional
 
-from utils.download import reason
+from model_files.check import fault
+from model_files.download import reason
+from model_files.hub import hub_weights
+from model_files.weights import load_state_dict, load_strictly
 from utils.errors import UserError
-from utils.hub import hub_weights
-from utils.model_files import fault
-from utils.weights import load_state_dict, load_strictly
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,9 @@ from PIL import Image
 
 from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
-from utils.device import torch_device
-from utils.download import Published
-from utils.images import Picture
-from utils.weights import (
+from inputs.images import Picture
+from model_files.download import Published
+from model_files.weights import (
     file_sha256,
     find_checkpoint,
     is_published,
@@ -22,6 +21,7 @@ from utils.weights import (
     load_strictly,
     spec_digest,
 )
+from utils.device import torch_device
 
 if TYPE_CHECKING:
     from torch import nn

@@ -22,11 +22,9 @@ import numpy as np
 
 from extractors.base import Embeddings, KeepsNetwork, Sample, pixels_of
 from extractors.torch_run import inference, place
-from utils.device import torch_device
-from utils.download import Published
-from utils.errors import MissingModelError, UserError
-from utils.images import Picture
-from utils.weights import (
+from inputs.images import Picture
+from model_files.download import Published
+from model_files.weights import (
     file_sha256,
     find_checkpoint,
     is_published,
@@ -34,6 +32,8 @@ from utils.weights import (
     load_strictly,
     spec_digest,
 )
+from utils.device import torch_device
+from utils.errors import MissingModelError, UserError
 
 if TYPE_CHECKING:
     import torch

@@ -17,9 +17,9 @@ import numpy as np
 
 from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.onnx_run import open_session
+from inputs.images import Picture, check_pixels
+from model_files.weights import file_sha256, given_file, spec_digest
 from utils.errors import MissingModelError, UserError
-from utils.images import Picture, check_pixels
-from utils.weights import file_sha256, given_file, spec_digest
 
 # The order of the network's classes (https://github.com/notAI-tech/NudeNet).
 LABELS = (

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from utils.download import reason
+from model_files.download import reason
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)

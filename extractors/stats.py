@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from extractors.base import Embeddings, Sample
+from inputs.images import Picture
+from model_files.weights import spec_digest
 from utils.errors import UserError
-from utils.images import Picture
-from utils.weights import spec_digest
 
 
 class StatsExtractor:

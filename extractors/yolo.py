@@ -18,10 +18,16 @@ import numpy as np
 
 from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
-from utils.download import Published
+from inputs.images import Picture, UnreadableImageError
+from model_files.download import Published
+from model_files.weights import (
+    check_published,
+    file_sha256,
+    find_published,
+    given_file,
+    spec_digest,
+)
 from utils.errors import MissingModelError, UserError
-from utils.images import Picture, UnreadableImageError
-from utils.weights import check_published, file_sha256, find_published, given_file, spec_digest
 
 if TYPE_CHECKING:
     import torch

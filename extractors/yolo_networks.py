@@ -17,8 +17,8 @@ import numpy as np
 
 from extractors.onnx_run import open_session
 from extractors.torch_run import inference
+from model_files.download import reason
 from utils.device import torch_device
-from utils.download import reason
 from utils.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from inputs.config import Concept
+from inputs.prompts import prompt_key
 from metrics.spec import MetricSpec
-from utils.config import Concept
-from utils.prompts import prompt_key
-from utils.stats import mean_interval
+from stats.intervals import mean_interval
 
 
 @dataclass(frozen=True)

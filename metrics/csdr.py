@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from inputs.config import TASKS
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.spec import MetricSpec
-from utils.config import TASKS
 
 
 def clip_score(image: np.ndarray, text: np.ndarray) -> np.ndarray:

@@ -12,13 +12,13 @@ from posixpath import splitext
 
 import numpy as np
 
+from inputs.config import TASKS
+from inputs.prompts import prompt_key
 from metrics.base import MethodData, Rows, Score
 from metrics.frechet import MINIMUM, Moments, frechet_distances, moments_distance
 from metrics.kid import groups_of, kernel_distances, likeness, same_prompt_share
 from metrics.spec import MetricSpec
-from utils.config import TASKS
-from utils.prompts import prompt_key
-from utils.stats import jackknife_interval
+from stats.intervals import jackknife_interval
 
 _BLOCKS = 10  # of the jackknife: each needs another Frechet distance
 _SHARES = np.linspace(0.25, 1, 5)  # of the subsets whose FIDs are extrapolated

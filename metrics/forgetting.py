@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inputs.config import TASKS
+from inputs.prompts import prompt_key
 from metrics.base import Judged, MethodData, Score
 from metrics.spec import MetricSpec
-from utils.config import TASKS
-from utils.prompts import prompt_key
-from utils.stats import rate_interval
+from stats.intervals import rate_interval
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from inputs.config import TASKS
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.forgetting import presence_score
 from metrics.spec import MetricSpec
-from utils.config import TASKS
 
 RATE_BY, SCORE_OF = "presence_rate_", "presence_score_"  # before a checker's names
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from inputs.config import TASKS
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.spec import MetricSpec
-from utils.config import TASKS
 
 
 class Lpips:

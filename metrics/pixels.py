@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from inputs.config import TASKS
 from metrics.base import MethodData, Rows, Score, per_pair_score
 from metrics.spec import MetricSpec
-from utils.config import TASKS
 
 CAP = 100.0  # dB: of 8-bit images, one level in one of 150,000 values
 

@@ -14,11 +14,11 @@ from utils.errors import UserError
 from utils.files import check_writable, expanded, read_text
 
 if TYPE_CHECKING:
-    from evaluation.layout import Task
-    from report.compare import Ties
-    from report.results import Results
-    from report.rules import Rule
-    from report.trust import Terms
+    from analysis.compare import Ties
+    from analysis.rules import Rule
+    from analysis.trust import Terms
+    from inputs.layout import Task
+    from records.results import Results
 
 _MOST = 10_000_000  # bytes of a file of arguments
 EXIT_FAILED = 1  # a gate failed, or results no longer stand
@@ -139,8 +139,8 @@ def check_rule(text: str) -> Rule:
     Raises:
         UserError: it cannot be followed.
     """
+    from analysis.rules import parse_rule
     from metrics import specs
-    from report.rules import parse_rule
 
     return parse_rule(text, specs())
 
@@ -151,9 +151,9 @@ def check_names(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
     Raises:
         UserError: a rule is about none of the tasks, nor of the results that are there.
     """
-    from report.gate import check_earlier
-    from report.results import read_results
-    from utils.results import MANIFEST
+    from analysis.gate import check_earlier
+    from records.files import MANIFEST
+    from records.results import read_results
 
     found = rules(args)
     there = (args.results_dir / MANIFEST).is_file() and bool(found)
@@ -219,14 +219,14 @@ def _remove_junit(path: Path) -> None:
 
 def look_back(args: argparse.Namespace) -> int:
     """``--verify`` and ``--diff``; returns the exit code."""
-    from report.results import read_results
+    from records.results import read_results
 
     if args.diff:
-        from report import diff
+        from analysis import diff
 
         print(diff.render(*map(read_results, args.diff)))
         return 0
-    from report import verify
+    from analysis import verify
 
     findings = verify.verify(read_results(args.verify))
     print(verify.render(findings))
@@ -235,8 +235,8 @@ def look_back(args: argparse.Namespace) -> int:
 
 def write(args: argparse.Namespace, results: Results, tied: Ties) -> None:
     """Write the report of results whose ties are known, and say where."""
+    from records import generation
     from report.page import write_report
-    from utils import generation
 
     with generation.held(results.folder):
         written = write_report(results, tied, images=args.report_images)
@@ -254,7 +254,7 @@ def finish(
         fresh: the results are of a run that has just ended.
     """
     if args.compare:
-        from report.compare import compare, render
+        from analysis.compare import compare, render
 
         print(f"\n{render(compare(results, *args.compare), results)}")
     return _gate(args, results, _terms(args, concepts, fresh)) if args.fail_if else 0
@@ -265,9 +265,9 @@ def _names(paths: Sequence[Path]) -> str:
 
 
 def _gate(args: argparse.Namespace, results: Results, terms: Terms) -> int:
-    from report.gate import check, render
+    from analysis.gate import check, render
+    from records.files import replace_file
     from report.junit import junit
-    from utils.results import replace_file
 
     checks = check(results, rules(args), terms)
     if args.junit:
@@ -278,8 +278,8 @@ def _gate(args: argparse.Namespace, results: Results, terms: Terms) -> int:
 
 
 def _terms(args: argparse.Namespace, concepts: Sequence[str] | None, fresh: bool) -> Terms:
+    from analysis.trust import Terms
     from checkers import CHECKERS
-    from report.trust import Terms
 
     return Terms(
         concepts=concepts,

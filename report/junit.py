@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from report.gate import Check
+from analysis.gate import Check
 from utils.text import printable
 
 

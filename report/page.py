@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.layout import ORIGINAL
+from analysis.compare import Ties
+from analysis.ranking import SIGNS, Ranking, ranking, trials
+from analysis.verdict import few_images, verdicts
+from analysis.views import Effective, Fate, effective, fates
+from inputs.images import natural_key
+from inputs.layout import ORIGINAL
+from inputs.prompts import prompt_key
 from metrics.spec import OBJECT
-from report.compare import Ties
+from records.files import remove_unfinished, replace_file
+from records.results import Key, Results
 from report.page_judges import judging, of_concept
 from report.plots import FRONT, damages, directions, pareto, write_plots
-from report.ranking import SIGNS, Ranking, ranking, trials
-from report.results import Key, Results
 from report.tables import latex, legend, markdown, shown_metrics
-from report.verdict import few_images, verdicts
-from report.views import Effective, Fate, effective, fates
-from utils.images import natural_key
-from utils.prompts import prompt_key
-from utils.results import remove_unfinished, replace_file
 from utils.text import printable
 
 _HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def write_report(results: Results, tied: Ties, *, images: bool = False) -> list[
     """Write ``report.html``, ``table.md``, ``table.tex`` and the plots into the results folder.
 
     Args:
-        tied: what ``report.compare.ties`` gives.
+        tied: what ``analysis.compare.ties`` gives.
         images: embed thumbnails, blurred where a nudity checker flagged the image.
 
     Returns:

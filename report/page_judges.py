@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.judges import Agreement, CorrectedRate, Curve, agreements, corrected, curves
+from analysis.ranking import SIGNS, Ranking
 from metrics.indicators import RATE_BY
-from report.judges import Agreement, CorrectedRate, Curve, agreements, corrected, curves
-from report.ranking import SIGNS, Ranking
-from report.results import Key, Results
+from records.results import Key, Results
 from utils.text import printable
 
 _LISTED = 500  # disagreements of a pair; images.parquet has them all

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation.layout import ORIGINAL
+from analysis.ranking import Ranking
+from inputs.layout import ORIGINAL
 from metrics import specs
 from metrics.spec import OBJECT
-from report.ranking import Ranking
-from report.results import Results, ScoreRow
+from records.results import Results, ScoreRow
 from report.tables import shown_metrics
 from utils.text import printable
 
@@ -264,7 +264,7 @@ def _figure(width: float, height: float) -> Figure:
 def _save(figure: Figure, stem: Path) -> list[Path]:
     import matplotlib as mpl
 
-    from utils.results import replace_file
+    from records.files import replace_file
 
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
     with mpl.rc_context({"svg.hashsalt": stem.name}):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from evaluation.layout import ORIGINAL
-from report.notes import Notes, number_notes
-from report.ranking import SIGNS, Ranking, Signs
-from report.results import Key, Results, ScoreRow
+from analysis.notes import Notes, number_notes
+from analysis.ranking import SIGNS, Ranking, Signs
+from inputs.layout import ORIGINAL
+from records.results import Key, Results, ScoreRow
 from utils.text import printable
 
 _INTERVALS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from analysis.notes import number_notes
+from analysis.ranking import SIGNS, Mark, Ranking, Signs
 from evaluation.run import Result, metric_name
 from metrics.base import Score
 from metrics.indicators import RATE_BY
-from report.notes import number_notes
-from report.ranking import SIGNS, Mark, Ranking, Signs
 from utils.text import printable
 
 _SIGNS: Signs = {**SIGNS, "best": "*", "tied": "="}

@@ -7,12 +7,12 @@ import io
 from collections.abc import Collection
 from pathlib import Path
 
+from analysis.fitness import unfit
+from analysis.verify import verify
 from checkers.nudenet import PRESETS
+from inputs.images import UnreadableImageError, decode, read
 from metrics.spec import OBJECT
-from report.fitness import unfit
-from report.results import Results
-from report.verify import verify
-from utils.images import UnreadableImageError, decode, read
+from records.results import Results
 
 EDGE = 96  # pixels
 BLUR = 12  # radius in pixels: of a figure as large as the thumbnail no feature is left

@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 import eval_unlearning
+from stats.intervals import PROMPTS_FIXED
 from tests.conftest import DEMO, ROOT, SHARED, photo
-from utils.stats import PROMPTS_FIXED
 
 PROGRAM = ROOT / "eval_unlearning.py"
 

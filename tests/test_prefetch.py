@@ -3,11 +3,11 @@ import hashlib
 import pytest
 
 import extractors
+import model_files.weights
 import prefetch
-import utils.weights
 from extractors.inception import WEIGHTS
-from utils.download import Published
-from utils.weights import HEADS
+from model_files.download import Published
+from model_files.weights import HEADS
 
 
 @pytest.fixture
@@ -19,15 +19,15 @@ def published(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(layout.encode())
         heads[layout] = Published(path.as_uri(), hashlib.sha256(layout.encode()).hexdigest(), 1.7)
-    monkeypatch.setattr(utils.weights, "HEADS", heads)
-    original = utils.weights.download
+    monkeypatch.setattr(model_files.weights, "HEADS", heads)
+    original = model_files.weights.download
 
     def download(what, target):
         if not what.url.startswith("file:"):
             raise OSError("no network")
         return original(what, target)
 
-    monkeypatch.setattr(utils.weights, "download", download)
+    monkeypatch.setattr(model_files.weights, "download", download)
     return heads
 
 

@@ -17,13 +17,13 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
+from model_files.weights import default_cache_dir
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
 from utils.files import check_writable, expanded, read_text
 from utils.settings import MODELS
 from utils.text import printable
 from utils.version import VERSION
-from utils.weights import default_cache_dir
 
 EXIT_BAD_INPUT = 2
 EXIT_UNEXPECTED = 70
@@ -243,7 +243,7 @@ def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[st
 def _run(args: argparse.Namespace, main: Callable[[argparse.Namespace], int]) -> int:
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    for room in ("checkers", "extractors", "utils"):
+    for room in ("checkers", "extractors", "features", "inputs", "model_files"):
         logging.getLogger(room).setLevel(level)
     # PIL's, in the middle of the bar: such images are refused by name.
     warnings.filterwarnings("ignore", "Image size .* exceeds limit", module="PIL")

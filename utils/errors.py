@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from utils.name_to_id import normalise
 
 if TYPE_CHECKING:
-    from utils.download import Published
+    from model_files.download import Published
 
 _CONTAINED = 4  # letters of a word that may stand for a longer one
 

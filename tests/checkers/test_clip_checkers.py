@@ -8,10 +8,10 @@ import pytest
 from checkers import CheckerOptions, resolve
 from checkers.heads import BiMultiCHead, MultiMultiCHead, apply_head, load_head
 from extractors.base import Embeddings
-from extractors.store import FeatureStore
+from features.store import FeatureStore
+from model_files.weights import HEADS, file_sha256
 from utils.errors import UserError
 from utils.name_to_id import NAME_TO_ID
-from utils.weights import HEADS, file_sha256
 
 IMAGES = [str(i) for i in range(60)]
 

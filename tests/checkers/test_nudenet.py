@@ -8,7 +8,7 @@ from checkers import CheckerOptions, resolve
 from checkers.nudenet import PRESETS
 from extractors.base import Detections
 from extractors.nudenet import LABELS
-from extractors.store import FeatureStore
+from features.store import FeatureStore
 from utils.errors import UserError
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from checkers import CheckerOptions
 from compat import igmu
-from evaluation.layout import MethodFolder, Task
 from evaluation.run import Cell, Models
+from inputs.config import Concept, Method
+from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS
 from metrics.csdr import clip_score
 from tests.conftest import ROOT
 from tests.metrics.data import Data
-from utils.config import Concept, Method
 from utils.errors import UserError
 
 NAMES = [f"0_0_{k}.png" for k in range(5)]
@@ -135,7 +135,7 @@ def test_forgetting_without_the_head_says_what_is_missing(head, monkeypatch):
     def missing(*_):
         raise UserError("no head there")
 
-    monkeypatch.setattr("utils.weights.find_head", missing)
+    monkeypatch.setattr("model_files.weights.find_head", missing)
     rows = {"images": np.zeros((5, 512), np.float32), "names": NAMES}
     assert printed(aspect="forgetting", models=head, **rows).note == "bi_multiC: no head there"
 

@@ -2,8 +2,8 @@ import numpy as np
 from PIL import Image
 
 from dataset.make_demo import make
+from inputs.images import pair, scan
 from tests.conftest import DEMO
-from utils.images import pair, scan
 
 
 def test_the_script_makes_the_committed_images(tmp_path):

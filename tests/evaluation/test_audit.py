@@ -3,13 +3,13 @@
 import pytest
 
 from evaluation.audit import audit_images, audit_names, render, short, shown
-from evaluation.layout import MethodFolder, Task
-from extractors.engine import extract
 from extractors.stats import StatsExtractor
-from extractors.store import FeatureStore
+from features.engine import extract
+from features.store import FeatureStore
+from inputs.config import Concept, Method
+from inputs.images import scan
+from inputs.layout import MethodFolder, Task
 from tests.conftest import photo
-from utils.config import Concept, Method
-from utils.images import scan
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 
 import benchmark
 import eval_unlearning
-import extractors.engine
+import features.engine
 from checkers.heads import BiMultiCHead, MultiMultiCHead
 from extractors.inception import InceptionExtractor
 from tests.conftest import photo
@@ -30,7 +30,7 @@ def unread(monkeypatch):
     def extract(*_, **__):
         raise AssertionError("images are read")
 
-    monkeypatch.setattr(extractors.engine, "extract", extract)
+    monkeypatch.setattr(features.engine, "extract", extract)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from dataclasses import asdict
 
 import pytest
 
-from evaluation.layout import MethodFolder, Task
 from evaluation.output import read_earlier, score_keys, score_rows, write_results
 from evaluation.run import Cell, Result
+from inputs.config import Concept, Method
+from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS, specs
 from metrics.base import Score
-from report.results import read_results
-from utils.config import Concept, Method
+from records.results import read_results
 from utils.errors import UserError
 
 

@@ -9,9 +9,9 @@ from transformers import CLIPModel, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from extractors.clip import ClipExtractor, ClipPreprocess, ClipScoreExtractor
+from inputs.images import Picture, UnreadableImageError
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError
 
 SIZES = [(512, 512), (640, 427), (301, 500), (224, 224), (90, 60), (1, 1), (37, 1000)]
 

@@ -8,9 +8,9 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from extractors.clip import ClipExtractor
 from extractors.clip_config import ClipConfig
-from extractors.clip_text import ClipText
 from extractors.clip_towers import TextTower, VisionTower, load_tower
-from extractors.store import FeatureStore
+from features.store import FeatureStore
+from features.text import ClipText
 from tests.conftest import photo
 from tests.models import save_clip
 from utils.errors import UserError

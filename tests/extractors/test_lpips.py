@@ -7,9 +7,9 @@ import torch
 import torchvision
 
 from extractors.lpips import BACKBONE, LpipsExtractor
+from inputs.images import Picture, UnreadableImageError
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError
 
 SIZES = [(64, 48), (256, 256), (100, 130), (31, 31)]
 
@@ -150,7 +150,7 @@ def test_missing_weights_are_named_with_source_and_place(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("utils.weights.download", offline)
+    monkeypatch.setattr("model_files.weights.download", offline)
     with pytest.raises(UserError) as caught:
         LpipsExtractor()
     message = str(caught.value)

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from extractors.nudenet import REPORTED_ABOVE, NudeNetExtractor, detections
+from inputs.images import decode, read
 from tests.conftest import DEMO, photo
 from utils.errors import UserError
-from utils.images import decode, read
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from torchmetrics.functional.image import (
 )
 
 from extractors.pixels import PixelsExtractor
+from inputs.images import Picture, UnreadableImageError
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture, UnreadableImageError
 
 
 @pytest.fixture(scope="module")

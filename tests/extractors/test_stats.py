@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 
 from extractors.stats import StatsExtractor
+from inputs.images import Picture
 from tests.conftest import photo
 from utils.errors import UserError
-from utils.images import Picture
 
 
 def row(image):

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 import extractors.yolo as yolo
-import utils.weights
+import model_files.weights
 from extractors.yolo import YoloExtractor
 from extractors.yolo_networks import process_kept
+from inputs.images import decode, read
 from tests.conftest import ROOT, photo
 from tests.models import export_yolo, metadata, save_yolo
 from utils.errors import MissingModelError, UserError
-from utils.images import decode, read
 
 pytestmark = pytest.mark.skipif(
     find_spec("ultralytics") is None,  # importing it here would change the process for all tests
@@ -233,7 +233,7 @@ PROBE = """
 import os, socket, sys
 from PIL import Image
 from extractors.yolo import YoloExtractor
-from utils.images import Picture
+from inputs.images import Picture
 
 def refuse(*args):
     print("network", args)
@@ -275,7 +275,7 @@ def weights_folder(tmp_path, monkeypatch) -> Path:
     def fail(published, target):
         raise OSError("no network")
 
-    monkeypatch.setattr(utils.weights, "download", fail)
+    monkeypatch.setattr(model_files.weights, "download", fail)
     return tmp_path / "kept"
 
 
@@ -319,7 +319,7 @@ def test_another_file_under_the_default_name_is_refused_not_loaded(weights_folde
 
 def test_default_weights_are_downloaded_into_ultralytics_folder(weights_folder, monkeypatch):
     asked = []
-    monkeypatch.setattr(utils.weights, "download", lambda *args: asked.append(args))
+    monkeypatch.setattr(model_files.weights, "download", lambda *args: asked.append(args))
     YoloExtractor()
     assert asked == [(yolo.DEFAULT, weights_folder / "yolov8n.pt")]
 

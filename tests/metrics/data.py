@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from inputs.config import Concept
 from metrics.base import Judged, PairRows, Rows
-from utils.config import Concept
 
 CHURCH = Concept("church", "object", "Church/forgot")
 

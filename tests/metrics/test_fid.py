@@ -6,8 +6,8 @@ import metrics.fid
 import metrics.kid
 from metrics.fid import Fid, blocks_of, fid_infinity
 from metrics.frechet import frechet_distance
+from stats.intervals import jackknife_test
 from tests.metrics.data import Data
-from utils.stats import jackknife_test
 
 
 def test_blocks_hold_the_same_prompts_for_every_method():

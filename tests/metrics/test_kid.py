@@ -10,7 +10,7 @@ from metrics.kid import (
     likeness,
     same_prompt_share,
 )
-from utils.stats import jackknife_interval
+from stats.intervals import jackknife_interval
 
 
 def features(seed, n, d=64):

@@ -8,8 +8,8 @@ import pytest
 from metrics.base import category_values
 from metrics.lpips import Lpips
 from metrics.pixels import Psnr, Ssim
+from stats.intervals import mean_interval
 from tests.metrics.data import CHURCH, Data
-from utils.stats import mean_interval
 
 
 def test_lpips_is_the_mean_over_pairs():

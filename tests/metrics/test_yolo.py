@@ -1,6 +1,6 @@
+from inputs.config import Concept
 from metrics.yolo import Yolo
 from tests.metrics.data import Data
-from utils.config import Concept
 
 NUDITY = Concept("nudity", "nudity", "Nudity/forgot")
 

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.compare import ties
+from analysis.ranking import Ranking, ranking
 from metrics import specs
-from report.compare import ties
+from records.files import CHANGED, seal, write_json
+from records.results import Results, read_results
 from report.page import write_report
-from report.ranking import Ranking, ranking
-from report.results import Results, read_results
-from utils.results import CHANGED, seal, write_json
 
 HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
 HIGHER |= {"clip_score": True, "csdr": False, "clip_score_reference": None}

@@ -14,10 +14,10 @@ import time
 import numpy as np
 import pytest
 
+from records.files import folder_digest
+from stats.intervals import wilson_interval
 from tests.conftest import photo
 from tests.report.data import Made, names, place, reported
-from utils.results import folder_digest
-from utils.stats import wilson_interval
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

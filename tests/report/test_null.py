@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.compare import LEVEL, compare, ties
 from checkers import CHECKERS, CheckerOptions
 from evaluation.audit import audit_names
-from evaluation.layout import find_tasks
 from evaluation.output import write_results
 from evaluation.run import Models, plan, score_all, wanted_rows
-from extractors.engine import extract
 from extractors.stats import StatsExtractor
-from extractors.store import FeatureStore
+from features.engine import extract
+from features.store import FeatureStore
+from inputs.config import load_config
+from inputs.layout import find_tasks
+from inputs.prompts import forgot_prompts, load_prompts
 from metrics import ASPECTS, specs
-from report.compare import LEVEL, compare, ties
-from report.results import Results, read_results
+from records.results import Results, read_results
+from stats.intervals import holm
 from tests.conftest import ROOT, SHARED
-from utils.config import load_config
-from utils.prompts import forgot_prompts, load_prompts
-from utils.stats import holm
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "Church").is_dir(), reason="../shared/data/Church is not here"

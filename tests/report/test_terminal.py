@@ -1,12 +1,12 @@
 from pathlib import Path
 
-from evaluation.layout import MethodFolder, Task
+from analysis.ranking import Ranking
 from evaluation.run import Cell, Result
+from inputs.config import Concept, Method
+from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS
 from metrics.base import Score
-from report.ranking import Ranking
 from report.terminal import table
-from utils.config import Concept, Method
 
 
 def results(aspect, scores):

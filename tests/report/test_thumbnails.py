@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from records.files import folder_digest
 from report.thumbnails import thumbnail, thumbnails
 from tests.conftest import photo
 from tests.report.data import Made, place, reported
-from utils.results import folder_digest
 
 NAMES = ("0_0_0.png", "0_0_1.png", "0_0_2.png")
 

@@ -1,0 +1,1 @@
+"""What results say: comparisons, marks, gates, verdicts."""

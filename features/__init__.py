@@ -1,0 +1,1 @@
+"""From images to rows: the store, and the engine that fills it."""

@@ -1,0 +1,1 @@
+"""What is scored: images, their names, prompts, folders and the benchmark.yaml."""

@@ -15,6 +15,21 @@ from stats.intervals import mean_interval
 
 
 @dataclass(frozen=True)
+class ScoreWarning:
+    """What a reader of a number must know.
+
+    Attributes:
+        code: a stable word for programs, such as ``few_prompts``.
+        text: a sentence for people.
+        images: those concerned, by path below the method's folder.
+    """
+
+    code: str
+    text: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Score:
     """One number about one method.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 OBJECT = "_object"  # after the name of a metric of unrelated images
 Kind = Literal["rate", "mean", "set"]
-Role = Literal["presence", "damage", "side"]
+Role = Literal["presence", "damage", "quality", "side"]
+Scope = Literal["forgot", "unrelated"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class MetricSpec:
         aspect: the ``--evaluation-aspect`` that computes it.
         kind: ``rate`` (each image is 0 or 1), ``mean`` (over images or pairs) or ``set`` (of all
             images together). It decides which interval and which test a score gets.
-        role: what it says: whether the concept is there, what else broke, or something beside.
+        role: what it says: whether the concept is there, what else broke, how good the images are,
+            or something beside.
         unit: ``""``, ``"%"`` or ``"dB"``; rates without unit are in [0, 1].
         higher_is_better: None where neither direction is.
         low, high: what its values can be, both ends included; None where there is no end.
@@ -28,6 +30,8 @@ class MetricSpec:
         shown: in tables; not what says the same as another metric, or the same of every method.
         distance: it says how far images are from the reference's, if its aspect uses one.
         same_n: biased by the number of images: values of different n are never compared.
+        scopes: on which images it is defined.
+        definition: one sentence: formula or variant, and source.
     """
 
     name: str
@@ -43,6 +47,8 @@ class MetricSpec:
     shown: bool = True
     distance: bool = True
     same_n: bool = False
+    scopes: tuple[Scope, ...] = ("forgot", "unrelated")
+    definition: str = ""
 
     def describes(self, metric: str) -> bool:
         """Whether this is the spec of a metric, on whichever images."""
@@ -50,6 +56,39 @@ class MetricSpec:
         return name.startswith(self.name) if self.family else name == self.name
 
 
-def scope_of(metric: str) -> str:
+def scope_of(metric: str) -> Scope:
     """Return which images a metric is of: ``forgot`` or ``unrelated``."""
     return "unrelated" if metric.endswith(OBJECT) else "forgot"
+
+
+class ScoreKey(NamedTuple):
+    """What tells a score from every other one.
+
+    Attributes:
+        method: the folder's name.
+        metric: its name, the same in both scopes.
+    """
+
+    concept: str
+    scope: Scope
+    method: str
+    metric: str
+
+    @property
+    def column(self) -> str:
+        """The metric's name in CSV files, tables and rules: scopes are told apart."""
+        return column(self.metric, self.scope)
+
+
+def column(metric: str, scope: Scope) -> str:
+    """Return a metric's name in CSV files, tables and rules."""
+    return metric if scope == "forgot" else metric + OBJECT
+
+
+def parse_column(name: str) -> tuple[str, Scope]:
+    """Return metric and scope of a name in CSV files, tables and rules.
+
+    >>> parse_column("fid_object")
+    ('fid', 'unrelated')
+    """
+    return name.removesuffix(OBJECT), scope_of(name)

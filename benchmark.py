@@ -106,29 +106,30 @@ def benchmark(args: Namespace) -> int:
     _check_flags(args)
     from compat.igmu import PublishedScripts
     from evaluation.audit import short
-    from evaluation.pipeline import concept_names, prepare, record, score
+    from evaluation.pipeline import concept_names, find_models, prepare, record, score
     from evaluation.run_config import config_of, split
 
-    asked = config_of(args, aspects=split(args.aspects or ()), with_original=bool(args.fail_if))
+    asked = config_of(args, aspects=split(args.aspects or ()), gates=args.fail_if)
     if args.list:
         return _list(args, asked)
     prepared = prepare(asked, defaults={"results_dir": RESULTS})
-    if args.check and prepared.settled.gates:
+    if args.check and prepared.run.gates:
         path = prepared.settled.benchmark.path
         print(f"gates of {path} are for runs that score: not looked at", file=sys.stderr)
     for line in prepared.passed_over:  # also when quiet: nothing else would say it is not scored
         print(line, file=sys.stderr)
     if args.check:
         return _check(args, prepared)
-    rules = gating.rules(args, prepared.settled.gates)
+    rules = gating.rules(args, prepared.run.gates)
     if rules and args.limit:
         raise UserError("--limit is for a trial run: no gate goes with it")
     gating.check_names(rules, prepared)
+    planned = find_models(prepared)
     if not args.quiet:
         print(short(prepared.audits), file=sys.stderr)
     published = PublishedScripts() if args.compat else None
     several = len(prepared.aspects) > 1 and not args.quiet
-    scored = score(prepared, beside=published, shown=_show_aspect if several else lambda _: None)
+    scored = score(planned, beside=published, shown=_show_aspect if several else lambda _: None)
     results = record(scored, arguments=args.arguments)
     _show(args, scored, results)
     if published:
@@ -147,6 +148,9 @@ def _check_flags(args: Namespace) -> None:
     beside = {
         "--evaluation-aspect": args.aspects if args.list else None,
         "--fail-if": args.fail_if,
+        "--junit": args.junit,
+        "--max-unreadable": args.max_unreadable,
+        "--allow-unfit-judge": args.allow_unfit_judge,
         "--report-images": args.report_images,
         "--compat": args.compat,
     }
@@ -213,9 +217,9 @@ def _show(args: Namespace, scored: Scored, results: Results) -> None:
 
     tied = ties(results)
     print("\n\n".join([*trials(results), table(scored.scores, ranking(results, tied))]))
-    if scored.labelled:
+    if scored.planned.labelled:
         _show_calibration(results)
-    _show_skipped(scored.planned)
+    _show_skipped(scored.planned.plan)
     args.documents.append({"scores": score_rows(scored.scores), "manifest": results.manifest})
     written = write_report(results, tied, images=args.report_images)
     if not args.quiet:

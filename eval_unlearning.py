@@ -49,7 +49,7 @@ def evaluate(args: Namespace) -> int:
         UserError: bad input or a missing model.
     """
     from checkers import resolve
-    from evaluation.pipeline import prepare, record, score
+    from evaluation.pipeline import find_models, prepare, record, score
     from evaluation.run_config import config_of
     from report import folders
 
@@ -65,7 +65,7 @@ def evaluate(args: Namespace) -> int:
     for flag, value in (("--preset", args.preset), ("--threshold", args.threshold)):
         if value is not None and kind.indicator != "nudenet":
             raise UserError(f"{flag} {value}: only nudenet has presets and a threshold")
-    scored = score(prepare(asked, defaults={"results_dir": RESULTS}))
+    scored = score(find_models(prepare(asked, defaults={"results_dir": RESULTS})))
     results = record(scored, arguments=args.arguments)
     summary = folders.summary(scored)
     args.documents.append(folders.write(results, summary))

@@ -9,6 +9,7 @@ python results.py diff DIR DIR
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from report import gating
 from utils.cli import EXIT_BAD_INPUT, Parser, add_output_flags, run
 from utils.errors import UserError
+from utils.settings import environment
 
 EXIT_CHANGED = 1  # what results were computed from is not there any more, or not the same
 
@@ -61,7 +63,8 @@ def look_back(args: Namespace) -> int:
     """
     from records.results import read_results
 
-    rules = gating.rules(args) if args.job == "gate" else []
+    environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
+    rules = gating.rules(args, args.fail_if) if args.job == "gate" else []
     if args.job == "gate" and not rules:
         raise UserError('gate needs a rule: --fail-if "presence_rate.high > 5%"')
     if args.job == "compare" and len(args.methods) > 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from itertools import groupby
@@ -180,7 +180,7 @@ def _tasks(settled: Settled) -> list[Task]:
         concepts=concepts,
         methods=methods,
         unrelated=run.unrelated,
-        with_original=run.with_original or bool(settled.gates),  # a gate tries its judge on it
+        with_original=bool(run.gates),
     )
 
 
@@ -240,36 +240,17 @@ class Beside(Protocol):
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What a run found.
-
-    Attributes:
-        scores: of every method for every cell of the plan.
-        audits: with what the decoded images show.
-        calibration: concept -> what its labelled images say of each checker.
-    """
+class Planned:
+    """A run whose models were found."""
 
     prepared: Prepared
-    planned: Plan
     models: Models
-    extraction: Extraction
-    scores: tuple[Result, ...]
-    audits: tuple[MethodAudit, ...]
+    plan: Plan
     labelled: tuple[Labelled, ...]
-    calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
-def score(
-    prepared: Prepared,
-    *,
-    beside: Beside | None = None,
-    shown: Callable[[Sequence[Result]], None] = lambda _: None,
-) -> Scored:
-    """Compute what the store lacks, and every score.
-
-    Args:
-        beside: what else is made from the rows.
-        shown: is given the scores of each aspect as soon as they are there.
+def find_models(prepared: Prepared) -> Planned:
+    """Find what can be scored with the models that are available.
 
     Raises:
         UserError: the model of an aspect asked for by name is missing, or nothing can be scored.
@@ -281,9 +262,46 @@ def score(
     )
     _insist(planned, prepared)
     cells = _noted(planned.cells, run)
-    images, pairs = wanted_rows(cells, models, StatsExtractor())
     labelled = find_labelled(run.calibration, cells) if run.calibration else []
-    more: list[Mapping[Path, tuple[Extractor, ...]]] = [one.wanted() for one in labelled]
+    return Planned(prepared, models, replace(planned, cells=cells), tuple(labelled))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run found.
+
+    Attributes:
+        scores: of every method for every cell of the plan.
+        audits: with what the decoded images show.
+        calibration: concept -> what its labelled images say of each checker.
+    """
+
+    planned: Planned
+    extraction: Extraction
+    scores: tuple[Result, ...]
+    audits: tuple[MethodAudit, ...]
+    calibration: Mapping[str, Any]
+
+
+def score(
+    planned: Planned,
+    *,
+    beside: Beside | None = None,
+    shown: Callable[[Sequence[Result]], None] = lambda _: None,
+) -> Scored:
+    """Compute what the store lacks, and every score.
+
+    Args:
+        beside: what else is made from the rows.
+        shown: is given the scores of each aspect as soon as they are there.
+
+    Raises:
+        UserError: a model cannot be loaded or is damaged, or the store cannot be written.
+    """
+    prepared, models, cells = planned.prepared, planned.models, planned.plan.cells
+    run = prepared.run
+    images, pairs = wanted_rows(cells, models, StatsExtractor())
+    more: list[Mapping[Path, tuple[Extractor, ...]]] = [one.wanted() for one in planned.labelled]
     more += [beside.wanted(cells, models)] if beside else []
     for image, extractors in (item for one in more for item in one.items()):
         images[image] = joined(images.get(image, ()), extractors)
@@ -301,17 +319,8 @@ def score(
         scores = list(_one_by_one(scored, shown))
         if beside:
             beside.take(scores, extraction, store, models, prepared.prompts)
-        calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
-    return Scored(
-        prepared,
-        planned,
-        models,
-        extraction,
-        tuple(scores),
-        tuple(audits),
-        tuple(labelled),
-        calibration,
-    )
+        calibration = {one.concept: one.as_json(extraction, store) for one in planned.labelled}
+    return Scored(planned, extraction, tuple(scores), tuple(audits), calibration)
 
 
 def _insist(planned: Plan, prepared: Prepared) -> None:
@@ -406,7 +415,7 @@ def evaluate(run: RunConfig) -> Results:
     Raises:
         UserError: bad input, or a missing model of an aspect asked for by name.
     """
-    return record(score(prepare(run)))
+    return record(score(find_models(prepare(run))))
 
 
 def record(scored: Scored, *, arguments: Sequence[str] = ()) -> Results:
@@ -418,27 +427,28 @@ def record(scored: Scored, *, arguments: Sequence[str] = ()) -> Results:
     Raises:
         UserError: the folder cannot be written, or holds what is damaged or not ours.
     """
-    run, tasks = scored.prepared.run, scored.prepared.tasks
+    planned, prepared = scored.planned, scored.planned.prepared
+    run, tasks = prepared.run, prepared.tasks
     manifest = run_manifest(
-        started=scored.prepared.started,
+        started=prepared.started,
         device=run.device,
-        config=scored.prepared.settled.benchmark,
+        config=prepared.settled.benchmark,
         tasks=tasks,
-        planned=scored.planned,
-        models=scored.models,
+        planned=planned.plan,
+        models=planned.models,
         extraction=scored.extraction,
         results=scored.scores,
-        labelled=scored.labelled,
+        labelled=planned.labelled,
         calibration=scored.calibration,
-        texts=scored.prepared.texts,
+        texts=prepared.texts,
     ) | {
         "arguments": list(arguments),
-        "settings": dict(scored.prepared.settled.sources),
+        "settings": dict(prepared.settled.sources),
         "partial": run.limit is not None,
         "limit": run.limit,
         "group_by": run.group_by,
         "groups": _groups(tasks) if run.group_by else {},
-        "passed_over": list(scored.prepared.passed_over),
+        "passed_over": list(prepared.passed_over),
     }
     assert run.results_dir is not None
     with generation.held(run.results_dir):

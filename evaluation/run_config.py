@@ -39,7 +39,8 @@ class RunConfig:
         indicator: the checker of forgetting; None for the preferred one.
         preset, threshold: of a detector; None for its own.
         calibration: labelled images, ``<Concept>/present`` and ``.../absent``.
-        with_original: judge the original model too, where ``methods`` leaves it out.
+        gates: rules that the results will be held against. Their judge is tried on the original
+            model, which is scored too where ``methods`` leaves it out.
         limit: take the first images of each folder only.
         group_by: a regular expression or a CSV file that tells which images share a prompt.
         config: a ``benchmark.yaml``; None for the bundled one.
@@ -68,7 +69,7 @@ class RunConfig:
     preset: str | None = None
     threshold: float | None = None
     calibration: Path | None = None
-    with_original: bool = False
+    gates: Sequence[str] = ()
     limit: int | None = None
     group_by: str | None = None
     config: Path | None = None
@@ -87,7 +88,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Take what a person types: text for a path, one name or a list for several."""
-        for name in ("aspects", "concepts", "methods"):
+        for name in ("aspects", "concepts", "methods", "gates"):
             object.__setattr__(self, name, _several(getattr(self, name)))
         for name in ("images", "plugins"):
             object.__setattr__(self, name, tuple(map(_path, _several(getattr(self, name)))))
@@ -134,16 +135,14 @@ class Settled:
     """A run of which everything is known.
 
     Attributes:
-        run: with the folders and models that the environment and the configuration give.
+        run: with what the environment and the configuration give.
         benchmark: the configuration.
-        gates: its rules.
         sources: setting -> where it is from: ``command line``, ``environment``, the path of the
             YAML file or ``default``.
     """
 
     run: RunConfig
     benchmark: BenchmarkConfig
-    gates: tuple[str, ...]
     sources: Mapping[str, str]
 
 
@@ -152,7 +151,7 @@ def settle(
 ) -> Settled:
     """Complete a run by the environment (``IGMU_*``), then its configuration, then defaults.
 
-    Models add up by name.
+    Models add up by name, gates altogether: none is dropped because another is given.
 
     Args:
         defaults: folders where nobody names one.
@@ -165,7 +164,7 @@ def settle(
     benchmark = load(run.config or variables.places.get("config"))
     said = {name: value for name in PLACES if (value := getattr(run, name)) is not None}
     ranked = (
-        Settings(given, said, run.models),
+        Settings(given, said, run.models, tuple(run.gates)),
         variables,
         benchmark.settings,
         Settings("default", defaults or {}),
@@ -181,8 +180,10 @@ def settle(
     for one in reversed(ranked):  # the one that wins comes last
         models |= one.models
         sources |= {f"model {name}": one.source for name in one.models}
-    settled = replace(run, models=models, **cast(dict[str, Any], places))
-    return Settled(settled, benchmark, benchmark.settings.gates, sources)
+    gates = {rule: one.source for one in reversed(ranked) for rule in one.gates}
+    sources |= {f"gate {rule}": source for rule, source in gates.items()}
+    settled = replace(run, models=models, gates=tuple(gates), **cast(dict[str, Any], places))
+    return Settled(settled, benchmark, sources)
 
 
 def load(path: Path | None) -> BenchmarkConfig:

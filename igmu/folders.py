@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.audit import shown
-from evaluation.pipeline import evaluate, open_store, prepare, score
+from evaluation.pipeline import evaluate, find_models, open_store, prepare, score
 from evaluation.run_config import RunConfig, settle
 from extractors.clip import ClipScoreExtractor
 from features.engine import extract
@@ -89,7 +89,7 @@ def _against(
     aspect: str, metric: str, images: Folder, reference: Folder, more: Mapping[str, Any]
 ) -> Score:
     run = RunConfig(aspects=(aspect,), images=(Path(images),), reference=Path(reference), **more)
-    scored = score(prepare(run))
+    scored = score(find_models(prepare(run)))
     return next(s for result in scored.scores for s in result.scores if s.metric == metric)
 
 

@@ -62,9 +62,9 @@ class Summary:
 
 def summary(scored: Scored) -> Summary:
     """Return what a run of the aspect forgetting over plain folders found."""
-    checker = scored.planned.cells[0].checkers[0]
+    checker = scored.planned.plan.cells[0].checkers[0]
     folders = [_folder(scored, checker, result) for result in scored.scores]
-    return Summary(checker, scored.prepared.run.limit, folders)
+    return Summary(checker, scored.planned.prepared.run.limit, folders)
 
 
 def _folder(scored: Scored, checker: Checker, result: Result) -> Folder:

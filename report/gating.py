@@ -61,18 +61,14 @@ def share(text: str) -> float:
     return number
 
 
-def rules(args: argparse.Namespace, more: Sequence[str] = ()) -> list[Rule]:
-    """Return the rules of ``--fail-if``, having checked the terms that go with them.
-
-    Args:
-        more: rules of the configuration; none is dropped because another is given.
+def rules(args: argparse.Namespace, texts: Sequence[str]) -> list[Rule]:
+    """Return the rules of a gate, having checked the terms that go with them.
 
     Raises:
         UserError: a rule that cannot be followed, or a term without a rule.
     """
     from evaluation.rules import check_rule
 
-    texts = dict.fromkeys([*more, *args.fail_if])
     terms = {
         "--junit": args.junit,
         "--max-unreadable": args.max_unreadable,

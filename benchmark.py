@@ -139,9 +139,6 @@ def benchmark(args: Namespace) -> int:
 
 def _check_flags(args: Namespace) -> None:
     """Refuse what cannot be done together, before any work."""
-    from checkers.nudenet import check_rule
-
-    check_rule(args.preset, args.threshold)
     if args.check and args.list:
         raise UserError("--check and --list are two jobs; give one at a time")
     job = "--check" if args.check else "--list" if args.list else None

@@ -48,7 +48,7 @@ def evaluate(args: Namespace) -> int:
     Raises:
         UserError: bad input or a missing model.
     """
-    from checkers import resolve
+    from checkers import CHECKERS, resolve
     from evaluation.pipeline import find_models, prepare, record, score
     from evaluation.run_config import config_of
     from report import folders
@@ -63,8 +63,9 @@ def evaluate(args: Namespace) -> int:
         return _list(args, asked)
     kind, _ = resolve(args.indicator, args.concept)
     for flag, value in (("--preset", args.preset), ("--threshold", args.threshold)):
-        if value is not None and kind.indicator != "nudenet":
-            raise UserError(f"{flag} {value}: only nudenet has presets and a threshold")
+        if value is not None and not kind.presets:
+            detectors = " and ".join(name for name in CHECKERS if CHECKERS[name].presets)
+            raise UserError(f"{flag} {value}: only {detectors} has presets and a threshold")
     scored = score(find_models(prepare(asked, defaults={"results_dir": RESULTS})))
     results = record(scored, arguments=args.arguments)
     summary = folders.summary(scored)

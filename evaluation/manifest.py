@@ -56,13 +56,13 @@ def run_manifest(
         "checkers": {
             cell.task.name: _named(cell.checkers[0])
             for cell in planned.cells
-            if cell.aspect.name == "forgetting"
+            if cell.aspect.judges == "preferred"
         },
         "stand_ins": {cell.task.name: cell.stand_in for cell in planned.cells if cell.stand_in},
         "indicators": {
             cell.task.name: {checker.name: _said_of(checker) for checker in cell.checkers}
             for cell in planned.cells
-            if cell.aspect.name == "indicators"
+            if cell.aspect.judges == "all"
         },
         "calibration": calibration,
         "scores": sorted(score_keys(results)),

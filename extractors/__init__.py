@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.registry import Registry
 
-EXTRACTORS = Registry(
+EXTRACTORS: Registry[Any] = Registry(
     "extractor",
     {
         "clip": "extractors.clip:ClipExtractor",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from inputs.images import UnreadableImageError, decode, first_of_each, read, scan
 from records.files import file_sha256, folder_digest
-from records.results import Results
+from records.model import Results
 from utils.errors import UserError
 from utils.text import printable
 

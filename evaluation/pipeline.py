@@ -164,7 +164,7 @@ def _tasks(settled: Settled) -> list[Task]:
     run, benchmark = settled.run, settled.benchmark
     concepts, methods = run.concepts or None, run.methods or None
     if run.images:
-        about = _plain_concept(run)
+        about = _plain_concept(settled)
         return [
             folders_task(
                 benchmark, run.images, about, reference=run.reference, recursive=run.recursive
@@ -185,19 +185,20 @@ def _tasks(settled: Settled) -> list[Task]:
     )
 
 
-def _plain_concept(run: RunConfig) -> Concept:
-    """A concept by a checker's name of it, of images that no configuration speaks of."""
+def _plain_concept(settled: Settled) -> Concept:
+    """The concept of plain folders, by a checker's name of it: the configuration's, if it has it.
+
+    Without a name, one that nothing is known of.
+    """
+    run = settled.run
     if not run.concepts:
         return Concept("images", "object", ".")
-    (name,) = run.concepts
-    _, concept = resolve(run.indicator or next(iter(CHECKERS)), name)
-    covered = {
-        indicator: known[concept]
-        for indicator in CHECKERS
-        if concept in (known := CHECKERS[indicator].concepts())
-    }
-    task = "nudity" if concept.casefold() == "nudity" else "object"
-    return Concept(concept, task, ".", checkers=covered)
+    indicator = CHECKERS.canonical(run.indicator or next(iter(CHECKERS)))
+    _, concept = resolve(indicator, run.concepts[0])
+    for known in settled.benchmark.concepts.values():
+        if known.checkers.get(indicator) == concept:
+            return known
+    return Concept(concept, "object", ".", checkers={indicator: concept})
 
 
 def _unknown(settled: Settled) -> list[str]:

@@ -234,7 +234,7 @@ def test_the_manifest_says_what_was_run_on_what(evaluate, tmp_path, make_images)
     evaluate("--indicator", "nudenet", "--images", make_images("ESD", 2))
     manifest = json.loads((tmp_path / "results" / "eval.json").read_text())["manifest"]
     assert len(manifest["models"]["nudenet"]["sha256"]) == 64
-    assert manifest["checkers"]["Nudity"]["preset"] == "exposed6"
+    assert manifest["checkers"]["nudity"]["preset"] == "exposed6"
     assert [len(digest) for digest in manifest["folders"].values()] == [64]
     assert manifest["packages"]["nudenet"]
 

@@ -113,13 +113,13 @@ def _same_images(item: _Item) -> bool:
     )
 
 
-def _digest(image: Path, must_decode: bool) -> str | None:
+def _digest(image: Path, must_decode: bool) -> str:
     try:
         data = read(image)
         if must_decode:
             decode(data)
     except UnreadableImageError:
-        return None
+        return ""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from metrics.spec import ScoreKey
 from report.tables import latex, markdown, number
 from tests.report.data import Made, names, ranked
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evaluation.pipeline import Prepared, Scored
     from evaluation.run import Plan, Result
     from evaluation.run_config import RunConfig
-    from records.results import Results
+    from records.model import Results
 
 RESULTS = Path("results/benchmark")
 EXIT_FALSIFIED = 1

@@ -61,7 +61,7 @@ def look_back(args: Namespace) -> int:
     Raises:
         UserError: bad input.
     """
-    from records.results import read_results
+    from records.store import read_results
 
     environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
     rules = gating.rules(args, args.fail_if) if args.job == "gate" else []

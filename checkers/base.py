@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from extractors import EXTRACTORS
-from extractors.base import Extractor, is_finite
+from extractors.base import is_finite
 from features.store import FeatureStore, FeatureTable
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match

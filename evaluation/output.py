@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.published import DEPTHS, merged, published_json
-from evaluation.run import Result, metric_name
+from evaluation.run import Result
 from metrics import ASPECTS, specs
 from metrics.base import Score
-from metrics.spec import OBJECT, scope_of
+from metrics.spec import parse_column
 from records import generation
 from records.files import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
 from utils.errors import UserError
@@ -152,12 +152,12 @@ def _replaced(results: Sequence[Result], earlier: Iterable[_Key]) -> set[_Key]:
         for r in results
     }
     return score_keys(results) | {
-        key for key in earlier if (*key[:2], scope_of(key[2]), aspect_of(key[2])) in scored
+        key for key in earlier if (*key[:2], parse_column(key[2])[1], aspect_of(key[2])) in scored
     }
 
 
 def _aspect_of(metric: str) -> str | None:
-    return next((spec.aspect for spec in specs() if spec.describes(metric)), None)
+    return next((spec.aspect for spec in specs() if spec.describes(parse_column(metric)[0])), None)
 
 
 def _published(earlier: Earlier, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,8 +191,7 @@ def _marked(rows: Iterable[dict[str, Any]], changed: Set[_Place]) -> Iterator[di
     """The rows; those of images, or of a reference, that are others now say so."""
     compared = {spec.name for name in ASPECTS for spec in _compared(ASPECTS[name])}
     for row in rows:
-        name = row["metric"].removesuffix(OBJECT)
-        scope = scope_of(row["metric"])
+        name, scope = parse_column(row["metric"])
         places = {(row["concept"], row["method"], scope)}
         if name in compared:
             places.add((row["concept"], "", scope))
@@ -208,7 +207,7 @@ def _compared(aspect: Any) -> tuple[Any, ...]:
 def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
     """Return (concept, method, metric) of every score."""
     return {
-        (result.cell.task.concept.name, result.method.method.folder, metric_name(result, score))
+        (result.cell.task.concept.name, result.method.method.folder, result.key(score).column)
         for result in results
         for score in result.scores
     }
@@ -220,7 +219,7 @@ def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
         {
             "concept": result.cell.task.concept.name,
             "method": result.method.method.folder,
-            "metric": metric_name(result, score),
+            "metric": result.key(score).column,
             "value": score.value,
             "ci_low": score.ci_low,
             "ci_high": score.ci_high,
@@ -295,7 +294,7 @@ def _merged_rows(
         (
             result.cell.task.concept.name,
             result.method.method.folder,
-            metric_name(result, score),
+            result.key(score).column,
             name,
             value,
         )

@@ -60,7 +60,8 @@ from metrics.base import Aspect, ScoreWarning
 from model_files.hub import find_hub_model
 from model_files.weights import default_cache_dir
 from records import generation
-from records.results import Results, read_results
+from records.model import Results
+from records.store import read_results
 from utils.device import check_device, cores, default_batch_size
 from utils.errors import UserError
 from utils.files import check_writable

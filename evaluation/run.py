@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from inputs.config import Concept
 from inputs.layout import MethodFolder, Prompts, Task
 from inputs.prompts import UNGROUPED, parse_name, tells_prompt
 from metrics.base import Aspect, Judged, PairRows, Rows, Score, ScoreWarning
+from metrics.spec import Scope, ScoreKey
 from utils.errors import MissingModelError, UserError
-
 
 
 class NotScoredError(UserError):
@@ -315,10 +315,12 @@ class Result:
     method: MethodFolder
     scores: list[Score]
 
-
-def metric_name(result: Result, score: Score) -> str:
-    """The metric's name in tables: scores of unrelated images are told apart."""
-    return score.metric if result.cell.task.scope == "forgot" else f"{score.metric}_object"
+    def key(self, score: Score) -> ScoreKey:
+        """The key of one of its scores."""
+        task = self.cell.task
+        return ScoreKey(
+            task.concept.name, cast(Scope, task.scope), self.method.method.folder, score.metric
+        )
 
 
 def score_all(

@@ -20,7 +20,7 @@ from features.text import ClipText
 from inputs.images import scan
 from metrics import csdr
 from metrics.base import Rows, Score, ScoreWarning, mean_score
-from records.results import Results
+from records.model import Results
 from utils.device import cores, default_batch_size
 from utils.errors import UserError
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analysis.trust import Terms
     from evaluation.pipeline import Prepared
     from evaluation.rules import Rule
-    from records.results import Results
+    from records.model import Results
 
 EXIT_FAILED = 1
 _MARK = b'<testsuite name="unlearning gate"'  # of a JUnit file that this program wrote
@@ -91,7 +91,7 @@ def check_names(found: Sequence[Rule], prepared: Prepared) -> None:
     """
     from analysis.gate import check_earlier
     from records.files import MANIFEST
-    from records.results import read_results
+    from records.store import read_results
 
     folder, tasks = prepared.run.results_dir, prepared.tasks
     there = folder is not None and (folder / MANIFEST).is_file() and bool(found)

@@ -11,8 +11,7 @@ from analysis.fitness import unfit
 from analysis.verify import verify
 from checkers.nudenet import PRESETS
 from inputs.images import UnreadableImageError, decode, read
-from metrics.spec import OBJECT
-from records.results import Results
+from records.model import Results
 
 EDGE = 96  # pixels
 BLUR = 12  # radius in pixels: of a figure as large as the thumbnail no feature is left
@@ -87,17 +86,16 @@ def _names(
 ) -> dict[str, bool]:
     """Image name -> whether it must be blurred."""
     said = {
-        metric: dict(zip(one.names, one.values.tolist(), strict=True))
-        for (its_concept, its_method, metric), one in results.per_image.items()
-        if (its_concept, its_method) == (concept, method)
-        and metric.endswith(OBJECT) == (scope == "unrelated")
+        key.column: dict(zip(one.names, one.values.tolist(), strict=True))
+        for key, one in results.per_image.items()
+        if (key.concept, key.method, key.scope) == (concept, method, scope)
     }
     names = sorted({name for values in said.values() for name in values})
     if _is_safe(results, concept):
-        flags = [values for metric, values in said.items() if metric in _FLAGS]
+        flags = [values for column, values in said.items() if column in _FLAGS]
         return {name: any(values.get(name) for values in flags) for name in names}
-    judges = {m: values for m, values in said.items() if results.spec(m).role == "presence"}
-    if all((concept, metric) in blind for metric in judges):
+    judges = {c: values for c, values in said.items() if results.spec(c).role == "presence"}
+    if all((concept, column) in blind for column in judges):
         return dict.fromkeys(names, True)
     return {name: any(values.get(name, 1) for values in judges.values()) for name in names}
 

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 from analysis.compare import ties
 from analysis.ranking import Ranking, ranking
 from metrics import specs
+from metrics.spec import parse_column
 from records.files import CHANGED, seal, write_json
-from records.results import Results, read_results
+from records.model import Results
+from records.store import read_results
 from report.page import write_report
 
 HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
@@ -53,7 +55,7 @@ class Made:
             | {
                 "n": n,
                 "unit": "",
-                "higher_is_better": HIGHER.get(key[2].removesuffix("_object")),
+                "higher_is_better": HIGHER.get(parse_column(key[2])[0]),
                 "warnings": [warnings] if warnings else [],
                 "stale": warnings == CHANGED,
             }
@@ -79,8 +81,8 @@ class Made:
     def _places(self) -> dict[tuple, dict]:
         """Folders that hold as many images as the scores are of."""
         places: dict[tuple, dict] = {}
-        for (concept, method, metric), (*_, n, _) in self.scores.items():
-            scope = "unrelated" if metric.endswith("_object") else "forgot"
+        for (concept, method, column), (*_, n, _) in self.scores.items():
+            scope = parse_column(column)[1]
             one = place(concept, method, method, scope, images=0)
             one = places.setdefault((concept, method, scope), one)
             one["images"] = one["distinct"] = max(one["images"], n)

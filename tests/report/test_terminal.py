@@ -6,6 +6,7 @@ from inputs.config import Concept, Method
 from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS
 from metrics.base import Score
+from metrics.spec import ScoreKey
 from report.terminal import table
 
 
@@ -20,7 +21,7 @@ def results(aspect, scores):
 def ranked(marks=(), unfit=(), distances=()):
     known = {("church", "lpips"): "1 prompt"}
     return Ranking(
-        {("church", *key): mark for key, mark in dict(marks).items()},
+        {ScoreKey.of("church", *key): mark for key, mark in dict(marks).items()},
         known,
         {("church", metric): "it is blind" for metric in unfit},
         {"church": "ORG"},

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 _NOTHING_SHARED = "no image in common"
-# Say the same as another metric, or the same of every method.
-_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def compare(
 
 
 def _compared(results: Results, concept: str) -> list[str]:
-    return [c for c in results.columns(concept) if parse_column(c)[0] not in _LEFT_OUT]
+    return [c for c in results.columns(concept) if results.spec(parse_column(c)[0]).compared]
 
 
 def _adjusted(found: Iterable[Comparison]) -> list[Comparison]:

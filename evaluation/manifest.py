@@ -83,7 +83,7 @@ def run_manifest(
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
         "config": {str(path): file_sha256(path) for path in files},
-        "warnings": sorted({w for r in results for s in r.scores for w in s.warnings}),
+        "warnings": sorted({w.text for r in results for s in r.scores for w in s.warnings}),
         "not_scored": [
             {"aspect": one.aspect, "concept": one.task, "reason": one.reason}
             for one in planned.skipped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evaluation.published import DEPTHS, merged, published_json
 from evaluation.run import Result
 from metrics import ASPECTS, specs
-from metrics.base import Score
+from metrics.base import Score, ScoreWarning
 from metrics.spec import parse_column
 from records import generation
 from records.files import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
@@ -190,13 +190,14 @@ def _changed(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> set
 def _marked(rows: Iterable[dict[str, Any]], changed: Set[_Place]) -> Iterator[dict[str, Any]]:
     """The rows; those of images, or of a reference, that are others now say so."""
     compared = {spec.name for name in ASPECTS for spec in _compared(ASPECTS[name])}
+    changed_warning = asdict(ScoreWarning("images_changed", CHANGED))
     for row in rows:
         name, scope = parse_column(row["metric"])
         places = {(row["concept"], row["method"], scope)}
         if name in compared:
             places.add((row["concept"], "", scope))
         if places & changed and not row["stale"]:
-            row = {**row, "stale": True, "warnings": [*row["warnings"], CHANGED]}
+            row = {**row, "stale": True, "warnings": [*row["warnings"], changed_warning]}
         yield row
 
 
@@ -226,7 +227,7 @@ def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
             "n": score.n,
             "unit": score.unit,
             "higher_is_better": score.higher_is_better,
-            "warnings": list(score.warnings),
+            "warnings": [asdict(warning) for warning in score.warnings],
             "stale": False,
         }
         for result in results
@@ -240,12 +241,14 @@ def _finite(score: Score) -> Score:
     if all(number is None or math.isfinite(number) for number in numbers):
         return score
     why = f"came out as {score.value}, from {score.ci_low} to {score.ci_high}"
-    return replace(score, value=None, ci_low=None, ci_high=None).warn(why)
+    return replace(score, value=None, ci_low=None, ci_high=None).warn(
+        ScoreWarning("not_finite", why)
+    )
 
 
 def _write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write ``scores.csv``, the view of ``scores.json`` for people and spreadsheets."""
-    told = ({**row, "warnings": "; ".join(row["warnings"])} for row in rows)
+    told = ({**row, "warnings": "; ".join(w["text"] for w in row["warnings"])} for row in rows)
     write_csv(path, COLUMNS, ([row[column] for column in COLUMNS] for row in told))
 
 

@@ -82,6 +82,11 @@ class Score:
     resamples: Mapping[int, float] = field(default_factory=dict)
     judged: Judged | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the warnings say."""
+        return tuple(warning.text for warning in self.warnings)
+
     def __float__(self) -> float:
         return float("nan") if self.value is None else self.value
 

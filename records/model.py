@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from metrics.base import ScoreWarning
 from metrics.spec import MetricSpec, Scope, ScoreKey, parse_column
 
 
@@ -31,12 +32,17 @@ class ScoreRow:
     n: int
     unit: str
     higher_is_better: bool | None
-    warnings: tuple[str, ...]
+    warnings: tuple[ScoreWarning, ...]
     stale: bool = False
 
     @property
     def key(self) -> ScoreKey:
         return ScoreKey(self.concept, self.scope, self.method, self.metric)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the warnings say."""
+        return tuple(warning.text for warning in self.warnings)
 
     @property
     def column(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from inputs.prompts import ImageName
+from metrics.base import ScoreWarning
 from metrics.spec import ScoreKey, parse_column
 from model_files.weights import reason
 from records import generation
@@ -71,7 +72,7 @@ def _scores(path: Path) -> list[ScoreRow]:
     found = []
     for row in rows:
         metric, scope = parse_column(row["metric"])
-        about = {"metric": metric, "scope": scope, "warnings": tuple(row["warnings"])}
+        about = {"metric": metric, "scope": scope, "warnings": _warnings(row["warnings"])}
         found.append(ScoreRow(**{**row, **about}))
     return found
 
@@ -91,3 +92,7 @@ def _columns(path: Path, inner: str) -> dict[ScoreKey, tuple[list[Any], list[flo
         one.append(name)
         several.append(value)
     return found
+
+
+def _warnings(said: list[dict[str, Any]]) -> tuple[ScoreWarning, ...]:
+    return tuple(ScoreWarning(**{**one, "images": tuple(one["images"])}) for one in said)

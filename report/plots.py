@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.ranking import Ranking
 from inputs.layout import ORIGINAL
 from metrics import specs
+from metrics.fid import MOSTLY_BIAS
 from metrics.spec import ScoreKey
 from records.model import Results, ScoreRow
 from report.tables import shown_columns
@@ -18,7 +19,6 @@ from utils.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BIAS = "mostly bias"  # in a warning of FID: of so few images it says little
 _LONGEST = 80  # characters of a concept in a file's name
 _COLUMNS = 3  # of bar plots
 _LINES = "Square: the original model. Lines: 95% intervals, where there are any."
@@ -39,7 +39,7 @@ def prices(results: Results, ranking: Ranking, concept: str) -> list[str]:
         return (
             rows[0].scope == "unrelated",
             not ranking.ranks(concept, column),
-            any(_BIAS in warning for row in rows for warning in row.warnings),
+            any(w.code == MOSTLY_BIAS for row in rows for w in row.warnings),
             all(row.ci_low is None for row in rows),
             order.get(results.spec(column).name, len(order)),
         )

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import random
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from evaluation.run import Cell, Result
 from inputs.config import Concept, Method
 from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS, specs
-from metrics.base import Score
+from metrics.base import Score, ScoreWarning
 from metrics.spec import ScoreKey
 from records.store import read_results
 from utils.errors import UserError
@@ -58,7 +59,7 @@ def test_scores_of_images_that_were_replaced_since_say_so_and_are_compared_with_
     for _ in range(2):  # the warning is given once
         write(tmp_path, "ESD", {0: 1.0}, "lpips", images="new")
     results = read_results(tmp_path)
-    warnings = {row.key[2:]: row.warnings for row in results.scores}
+    warnings = {row.key[2:]: row.texts for row in results.scores}
     assert warnings == {
         ("UCE", "fid"): (),
         ("ESD", "fid"): ("of images that have changed since",),
@@ -152,16 +153,22 @@ def test_a_score_that_is_no_number_has_no_value_and_says_so(tmp_path, value):
     # A gate would take minus infinity for the best there is.
     (row,) = score_rows([result(tmp_path, "ESD", Score("fid", value, 5))])
     assert row["value"] is None
-    assert "came out as" in row["warnings"][0]
+    assert "came out as" in row["warnings"][0]["text"]
 
 
 def test_a_warning_with_a_semicolon_stays_one(tmp_path):
     write_results(
         tmp_path,
-        [result(tmp_path, "ESD", Score("fid", 1.0, 5).warn("a; b", "c"))],
+        [
+            result(
+                tmp_path,
+                "ESD",
+                Score("fid", 1.0, 5).warn(*map(partial(ScoreWarning, "note"), ("a; b", "c"))),
+            )
+        ],
         {"scores": [], "folders": {}, "metrics": []},
     )
-    assert read_results(tmp_path).scores[0].warnings == ("a; b", "c")
+    assert read_results(tmp_path).scores[0].texts == ("a; b", "c")
 
 
 def test_a_score_that_its_aspect_no_longer_gives_is_gone(tmp_path):

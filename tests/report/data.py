@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from analysis.compare import ties
 from analysis.ranking import Ranking, ranking
 from metrics import specs
+from metrics.base import ScoreWarning
 from metrics.spec import parse_column
 from records.files import CHANGED, seal, write_json
 from records.model import Results
@@ -56,7 +57,7 @@ class Made:
                 "n": n,
                 "unit": "",
                 "higher_is_better": HIGHER.get(parse_column(key[2])[0]),
-                "warnings": [warnings] if warnings else [],
+                "warnings": [asdict(ScoreWarning(warnings.split(":")[0], warnings))] if warnings else [],
                 "stale": warnings == CHANGED,
             }
             for key, (*numbers, n, warnings) in self.scores.items()

@@ -35,14 +35,16 @@ _MOVED = {
 
 def make_parser() -> Parser:
     """Return the argument parser."""
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+
     parser = Parser("Score what unlearning did: forgetting, and what else broke.", _MOVED)
     parser.add_argument(
         "--evaluation-aspect",
         nargs="+",
         metavar="ASPECT",
         dest="aspects",
-        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all "
-        "(default)",
+        help=f"{', '.join(ASPECTS)}, or all (default)",
     )
     parser.add_argument(
         "--object",
@@ -69,7 +71,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--concepts", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--methods", nargs="+", metavar="X", help="default: all that are there")
-    parser.add_argument("--indicator", help="checker of forgetting (multi_multiC where it can)")
+    parser.add_argument("--indicator", help=f"checker of forgetting: {', '.join(CHECKERS)}")
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -264,7 +266,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return run(make_parser(), benchmark, argv)
+    return run(make_parser, benchmark, argv)
 
 
 if __name__ == "__main__":

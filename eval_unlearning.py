@@ -21,9 +21,11 @@ RESULTS = Path("results/eval")
 
 def make_parser() -> Parser:
     """Return the argument parser."""
+    from checkers import CHECKERS
+
     parser = Parser("Share of images in which a concept is still present.")
     parser.add_argument(
-        "--indicator", default="multi_multiC", help="bi_multiC, multi_multiC (default) or nudenet"
+        "--indicator", default="multi_multiC", help=f"{', '.join(CHECKERS)} (multi_multiC)"
     )
     parser.add_argument(
         "--concept",
@@ -103,7 +105,7 @@ def _demo() -> list[Path]:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return run(make_parser(), evaluate, argv)
+    return run(make_parser, evaluate, argv)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,14 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from utils.cli import EXIT_BAD_INPUT, Parser, add_cache_flag, add_output_flags, run
+from utils.cli import (
+    EXIT_BAD_INPUT,
+    Parser,
+    add_cache_flag,
+    add_output_flags,
+    add_plugin_flag,
+    run,
+)
 from utils.errors import MissingModelError, UserError
 from utils.settings import settle
 
@@ -20,6 +27,7 @@ def make_parser() -> Parser:
     parser = Parser(description="Download every published model that is not on this machine yet.")
     add_cache_flag(parser)
     add_output_flags(parser)
+    add_plugin_flag(parser)
     return parser
 
 
@@ -79,7 +87,7 @@ def _row(name: str, error: MissingModelError) -> tuple[str, str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return run(make_parser(), prefetch, argv)
+    return run(make_parser, prefetch, argv)
 
 
 if __name__ == "__main__":

@@ -115,14 +115,17 @@ def _folders(
 
 
 def _named(checker: Checker) -> dict[str, Any]:
-    about = {"name": checker.name, "indicator": checker.indicator}
-    return {**about, "extractor": checker.extractor.id, **checker.provenance}
+    return {"name": checker.name, "indicator": checker.indicator, **_about(checker)}
 
 
 def _said_of(checker: Checker) -> dict[str, Any]:
     """What tells a checker from another one of its name."""
-    about = {"score": checker.score_name, "extractor": checker.extractor.id}
-    return checker.provenance | about
+    return {"score": checker.score_name, **_about(checker)}
+
+
+def _about(checker: Checker) -> dict[str, Any]:
+    sensitive = checker.concept in checker.sensitive
+    return {**checker.provenance, "extractor": checker.extractor.id, "sensitive": sensitive}
 
 
 def _place(

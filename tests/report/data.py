@@ -57,7 +57,9 @@ class Made:
                 "n": n,
                 "unit": "",
                 "higher_is_better": HIGHER.get(parse_column(key[2])[0]),
-                "warnings": [asdict(ScoreWarning(warnings.split(":")[0], warnings))] if warnings else [],
+                "warnings": [asdict(ScoreWarning(warnings.split(":")[0], warnings))]
+                if warnings
+                else [],
                 "stale": warnings == CHANGED,
             }
             for key, (*numbers, n, warnings) in self.scores.items()
@@ -150,3 +152,8 @@ def gone(tmp_path: Path, **rates: float) -> Results:
             made.add(("church", method, metric), values, (share / 2, share))
         made.add_set(("church", method, "fid"), 21.23, {}, 60)
     return made.write(tmp_path)
+
+
+def _warnings(text: str) -> list[dict]:
+    """One warning, whose code is what comes before a colon."""
+    return [asdict(ScoreWarning(text.split(":")[0], text))] if text else []

@@ -85,7 +85,7 @@ def test_a_fid_of_few_images_leads_nothing(tmp_path):
     made = Made()
     for method in ("ORG", "ESD"):
         made.add(("church", method, "presence_rate"), dict.fromkeys(names(5), 0.9), (0.6, 1))
-        made.scores["church", method, "fid"] = (30.0, 29.0, 31.0, 5, "under 2048 mostly bias")
+        made.scores["church", method, "fid"] = (30.0, 29.0, 31.0, 5, "mostly_bias: under 2048")
         made.add(("church", method, "lpips"), dict.fromkeys(names(5), 0.5))
         made.scores["church", method, "kid"] = (0.1, 0.0, 0.2, 5, "")
     results = made.write(tmp_path)

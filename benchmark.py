@@ -467,7 +467,7 @@ def _shown(results: Iterable[Result]) -> Iterator[Result]:
 def _models(args: Namespace) -> Models:
     from checkers import CHECKERS, CheckerOptions
     from evaluation.run import Models
-    from model_files.weights import default_cache_dir
+    from utils.settings import default_cache_dir
 
     indicator = CHECKERS.canonical(args.indicator) if args.indicator else None
     options = CheckerOptions(

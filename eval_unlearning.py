@@ -123,7 +123,7 @@ def _settle(args: Namespace) -> None:
 
 def _options(args: Namespace) -> CheckerOptions:
     from checkers import CheckerOptions
-    from model_files.weights import default_cache_dir
+    from utils.settings import default_cache_dir
 
     return CheckerOptions(
         cache_dir=args.cache_dir or default_cache_dir(),

@@ -29,7 +29,7 @@ def _models(cache_dir: Path) -> Iterator[tuple[str, Callable[[], Path | str | No
     Extractors that need no file have None for a place.
     """
     from extractors import EXTRACTORS
-    from model_files.weights import HEADS, find_head
+    from model_files.heads import HEADS, find_head
 
     for layout in HEADS:
         yield f"head {layout}", lambda layout=layout: find_head(layout, None, cache_dir)
@@ -41,7 +41,7 @@ def prefetch(args: Namespace) -> int:
     """Fetch the models and print where each is; returns the exit code."""
     from tabulate import tabulate
 
-    from model_files.weights import default_cache_dir
+    from utils.settings import default_cache_dir
 
     settle(args)
     ready: list[tuple[str, object]] = []
@@ -71,10 +71,10 @@ def prefetch(args: Namespace) -> int:
 
 
 def _row(name: str, error: MissingModelError) -> tuple[str, str, str]:
-    if error.source is None:
+    if not error.url:
         return name, "", str(error)
-    size = error.source.megabytes
-    return name, f"{size:g}" if size else "", f"{error.source.url}\n{error.place}"
+    size = f"{error.megabytes:g}" if error.megabytes else ""
+    return name, size, f"{error.url}\n{error.place}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from checkers.nudenet import PRESETS
 from extractors import EXTRACTORS
 from inputs.config import BenchmarkConfig
 from metrics import specs
-from model_files.offline import no_downloads
-from model_files.weights import HEADS, find_head
+from model_files.download import no_downloads
+from model_files.heads import HEADS, find_head
 from utils.errors import MissingModelError, UserError
 from utils.name_to_id import NAME_TO_ID
 

@@ -17,7 +17,7 @@ from features.loading import ImageRecord
 from inputs.config import BenchmarkConfig
 from inputs.layout import MethodFolder, Task, method_entries
 from metrics import specs
-from model_files.weights import file_sha256
+from model_files.digests import file_sha256
 from records.files import folder_digest, manifest
 from utils.device import used_device
 

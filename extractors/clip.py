@@ -16,8 +16,8 @@ from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.clip_config import ClipConfig, read_json
 from extractors.torch_run import inference
 from inputs.images import Picture, check_pixels
+from model_files.digests import file_sha256, spec_digest
 from model_files.hub import as_published, find_hub_model, hub_weights
-from model_files.weights import file_sha256, spec_digest
 from utils.device import torch_device
 from utils.errors import UserError
 

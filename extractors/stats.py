@@ -9,7 +9,7 @@ import numpy as np
 
 from extractors.base import Embeddings, Sample
 from inputs.images import Picture
-from model_files.weights import spec_digest
+from model_files.digests import spec_digest
 from utils.errors import UserError
 
 

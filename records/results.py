@@ -13,10 +13,9 @@ import numpy as np
 
 from inputs.prompts import ImageName
 from metrics.spec import MetricSpec, scope_of
-from model_files.weights import reason
 from records import generation
 from records.files import read_sealed
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 Key = tuple[str, str, str]  # concept, method's folder, metric
 

@@ -17,11 +17,10 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
-from model_files.weights import default_cache_dir
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
 from utils.files import check_writable, expanded, read_text
-from utils.settings import MODELS
+from utils.settings import MODELS, default_cache_dir
 from utils.text import printable
 from utils.version import VERSION
 

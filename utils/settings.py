@@ -62,6 +62,13 @@ def environment(variables: Mapping[str, str]) -> Settings:
     )
 
 
+def default_cache_dir() -> Path:
+    """The user's cache folder of this toolkit (features and heads)."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("igmu", appauthor=False)
+
+
 def config_path(args: Namespace) -> Path | None:
     """The configuration that the command line or the environment names."""
     return args.config or environment(os.environ).places.get("config")

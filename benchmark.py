@@ -324,11 +324,13 @@ def _check(
 def _tokenizer(args: Namespace) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
+    from model_files.download import no_downloads
     from model_files.hub import find_hub_model
 
     model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
     try:
-        folder = find_hub_model("clip_score", model, TOKENIZER_FILES, may_download=False)
+        with no_downloads():
+            folder = find_hub_model("clip_score", model, TOKENIZER_FILES)
     except UserError:
         return None
     file = folder / "tokenizer.json"

@@ -82,8 +82,11 @@ def download(published: Published, target: Path) -> str:
     pooch.get_logger().setLevel(logging.WARNING)  # it would say the same in its own words
     try:
         pooch.retrieve(published.url, published.sha256, target.name, target.parent, None, fetch)
-    except ValueError as error:
-        raise OSError(f"what came is another file than the published one: {error}") from error
+    except ValueError as error:  # pooch's, of the digest
+        raise OSError(
+            f"what came is another file than the published one: its SHA-256 is not "
+            f"{published.sha256}"
+        ) from error
     return file_sha256(target)
 
 

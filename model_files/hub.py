@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from model_files.check import check_file, fault
@@ -15,9 +16,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _MEGABYTES = {"openai/clip-vit-base-patch32": 605, "openai/clip-vit-base-patch16": 599}
 
 
-def find_hub_model(
-    option: str, model: str, files: tuple[str, ...], *, may_download: bool = True
-) -> Path:
+def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
     """Return the folder of a Hugging Face model, given by path or by id.
 
     A path is used as it is. An id is looked for in the hub's cache (``HF_HOME``) and downloaded
@@ -27,7 +26,6 @@ def find_hub_model(
     Args:
         option: the name on the left of ``--model NAME=...``, for messages.
         files: further files that are taken where the model has them.
-        may_download: False looks at what is on this machine only.
 
     Raises:
         MissingModelError: not on this machine, and not downloaded.
@@ -41,25 +39,14 @@ def find_hub_model(
     if os.path.exists(folder) or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise UserError(f"--model {option}={model}: neither a folder nor a hub id (owner/name)")
 
-    import requests
+    with suppress(FileNotFoundError):
+        return _fetch(model, files, local=True)
     from huggingface_hub import constants
 
     try:
-        try:
-            return _fetch(model, files, local=True)
-        except FileNotFoundError:
-            if not may_download:
-                raise
-            if constants.is_offline_mode():
-                raise OSError("HF_HUB_OFFLINE is set") from None
-            check_downloads()
-            # Where there is no network the hub's client would try for half a minute a file.
-            requests.head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
-            return _download(model, files)
+        return _download(model, files)
     except Exception as error:  # the client lets those of its HTTP library through
-        url = f"https://huggingface.co/{model}"
-        cause = error.__cause__  # the client's own text is of no help
-        why = reason(cause if isinstance(cause, Exception) else error)
+        url, why = f"https://huggingface.co/{model}", reason(error)
         raise MissingModelError(
             f"model {option}={model} is not on this machine and cannot be downloaded "
             f"({why}); on a machine with internet run `python prefetch.py` and copy "
@@ -79,6 +66,14 @@ def _download(model: str, files: tuple[str, ...]) -> Path:
     Raises:
         OSError: the weights that came are not what the hub publishes, and are deleted.
     """
+    import requests
+    from huggingface_hub import constants
+
+    check_downloads()
+    if constants.is_offline_mode():
+        raise OSError("HF_HUB_OFFLINE is set")
+    # Where there is no network the hub's client would try for half a minute a file.
+    requests.head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
     folder = _fetch(model, files, local=False)
     weights = hub_weights(folder)
     wrong = _wrong(weights)

@@ -62,17 +62,17 @@ class MissingModelError(UserError):
 def reason(error: BaseException) -> str:
     """Return what an exception says, in one line.
 
-    Of an error of the network, what the operating system says: libraries wrap it several times.
+    Of errors of the network that which was first: libraries wrap it several times.
 
     >>> reason(OSError(2, "No such file or directory"))
     'No such file or directory'
     """
     inner: BaseException | None = error if isinstance(error, OSError) else None
     while inner is not None:
-        if text := getattr(inner, "strerror", None):
-            return text
+        error = inner if isinstance(inner, OSError) else error
         inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = getattr(error, "strerror", None) or str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

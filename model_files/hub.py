@@ -39,11 +39,11 @@ def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
     if os.path.exists(folder) or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise UserError(f"--model {option}={model}: neither a folder nor a hub id (owner/name)")
 
-    with suppress(FileNotFoundError):
-        return _fetch(model, files, local=True)
     from huggingface_hub import constants
 
     try:
+        with suppress(FileNotFoundError):
+            return _fetch(model, files, local=True)
         return _download(model, files)
     except Exception as error:  # the client lets those of its HTTP library through
         url, why = f"https://huggingface.co/{model}", reason(error)

@@ -5,6 +5,7 @@ python prefetch.py
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from pathlib import Path
 
 from utils.cli import EXIT_BAD_INPUT, Parser, add_cache_flag, add_output_flags, run
 from utils.errors import MissingModelError, UserError
-from utils.settings import settle
 
 
 def make_parser() -> Parser:
@@ -41,13 +41,15 @@ def prefetch(args: Namespace) -> int:
     """Fetch the models and print where each is; returns the exit code."""
     from tabulate import tabulate
 
-    from utils.settings import default_cache_dir
+    from extractors import model_names
+    from utils.settings import default_cache_dir, environment
 
-    settle(args)
+    places = environment(os.environ, model_names()).places
+    cache_dir = args.cache_dir or places.get("cache_dir") or default_cache_dir()
     ready: list[tuple[str, object]] = []
     missing: dict[str, MissingModelError] = {}
     wrong: list[str] = []
-    for name, fetch in _models(args.cache_dir or default_cache_dir()):
+    for name, fetch in _models(cache_dir):
         try:
             place = fetch()
         except MissingModelError as error:

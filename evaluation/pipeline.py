@@ -218,7 +218,7 @@ def _prompt_finder(settled: Settled) -> Callable[[Task], Prompts | None]:
         if task.scope == "unrelated":
             return unrelated_prompts(read(config.prompts.retain), task.concept) or None
         found = forgot_prompts(read(config.prompts.forgot), task.concept)
-        check_words(task.concept, found.values(), config.path)
+        check_words(task.concept, found.values(), config.document)
         return found or None
 
     return prompts

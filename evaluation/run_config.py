@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from checkers import CHECKERS, CheckerOptions
 from evaluation.rules import check_rule
+from extractors import model_names
 from inputs.config import BenchmarkConfig, load_config
 from metrics import ASPECTS
 from utils.files import expanded
@@ -159,7 +160,7 @@ def settle(
     Raises:
         UserError: a variable or a configuration that means nothing.
     """
-    variables = environment(os.environ)
+    variables = environment(os.environ, model_names())
     benchmark = load(run.config or variables.places.get("config"))
     said = {name: value for name in PLACES if (value := getattr(run, name)) is not None}
     ranked = (
@@ -191,7 +192,9 @@ def load(path: Path | None) -> BenchmarkConfig:
     Raises:
         UserError: it cannot be read, or its mistakes.
     """
-    return load_config(path or DATASET / "benchmark.yaml", CHECKERS, ASPECTS, check_rule)
+    return load_config(
+        path or DATASET / "benchmark.yaml", CHECKERS, ASPECTS, model_names(), check_rule
+    )
 
 
 def split(names: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from utils.registry import Registry
 
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that ``--model NAME=...`` takes: of extractors whose files can be given."""
+    return ("clip", "clip_score", "inception", "lpips_backbone", "yolo", "nudenet")
+
+
 EXTRACTORS = Registry(
     "extractor",
     {

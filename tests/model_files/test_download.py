@@ -153,7 +153,7 @@ def test_where_a_connection_breaks_the_rest_is_asked_for(tmp_path, monkeypatch, 
         ranges.append(request.headers["Range"])
         sends(weights[200:], 206)(request)
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "model_files.download"):
         body, _ = fetched(tmp_path, sends(weights[:250], length=len(weights)), rest)
     assert body == weights
     assert ranges == ["bytes=200-"]

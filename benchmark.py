@@ -188,7 +188,7 @@ def _check(args: Namespace, prepared: Prepared) -> int:
 
     audits, tokenizer = audited(prepared)
     document = {"audit": [audit.as_json() for audit in audits]}
-    write_json(prepared.run.results_dir / "check.json", document)
+    write_json((prepared.run.results_dir or RESULTS) / "check.json", document)
     print(render(audits))
     args.documents.append(document)
     if not tokenizer:

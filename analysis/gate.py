@@ -77,7 +77,7 @@ def check(results: Results, rules: Sequence[Rule], terms: Terms) -> list[Check]:
     return found
 
 
-def check_earlier(rule: Rule, folder: Path) -> None:
+def check_earlier(rule: Rule, folder: Path | None) -> None:
     """Refuse a rule that holds a run against nothing, or against itself.
 
     Raises:
@@ -85,7 +85,7 @@ def check_earlier(rule: Rule, folder: Path) -> None:
     """
     if rule.earlier is None:
         return
-    if os.path.realpath(rule.earlier) == os.path.realpath(folder):
+    if folder is not None and os.path.realpath(rule.earlier) == os.path.realpath(folder):
         raise rule.wrong("these are the results that the run writes; keep the earlier ones apart")
     read_results(rule.earlier)
 

@@ -20,7 +20,7 @@ from extractors.base import Extractor
 from features.engine import Extraction
 from features.store import FeatureStore
 from features.text import ClipText
-from inputs.layout import Prompts, Task
+from inputs.layout import MethodFolder, Prompts, Task
 from inputs.prompts import parse_name, prompt_key
 from metrics.csdr import clip_score
 from metrics.frechet import frechet_distance
@@ -113,7 +113,6 @@ class PublishedScripts:
             texts = prompts(cell.task) if cell.aspect.uses_prompts else None
             data = StoredData(cell, result.method, extraction, store, models, texts)
             main, theirs = result.scores[0], published(data)
-            both = None not in (main.value, theirs.value)
             self.rows.append(
                 {
                     "concept": cell.task.concept.name,
@@ -123,7 +122,7 @@ class PublishedScripts:
                     "published": theirs.value,
                     "published_low": theirs.low,
                     "published_high": theirs.high,
-                    "difference": theirs.value - main.value if both else None,
+                    "difference": _difference(theirs.value, main.value),
                     "note": theirs.note,
                 }
             )
@@ -132,6 +131,10 @@ class PublishedScripts:
         """Write ``compat_igmu.json`` and return the table for the terminal."""
         write_json(folder / "compat_igmu.json", {"igmu": self.rows})
         return _table(self.rows)
+
+
+def _difference(theirs: float | None, own: float | None) -> float | None:
+    return None if theirs is None or own is None else theirs - own
 
 
 def published(data: StoredData) -> Published:
@@ -213,9 +216,8 @@ def _fid(data: StoredData) -> float:
 
 def _lpips(data: StoredData) -> float:
     """Pairs and their mean each rounded to four decimals; of categories only the first."""
-    reference = data.cell.task.reference
     names, expected = (
-        sorted(folder.name(image) for image in folder.images) for folder in (data.method, reference)
+        sorted(folder.name(image) for image in folder.images) for folder in _both_folders(data)
     )
     first = data.category(expected[0])
     names, expected = ([n for n in side if data.category(n) == first] for side in (names, expected))
@@ -232,7 +234,7 @@ def _yolo(data: StoredData) -> float:
     if not data.method.images:
         raise _NoNumberError("it divides by the number of images")
     _all_rows(data, "yolo")
-    return round(Yolo().score(data)[0].value, 2)
+    return round(float(Yolo().score(data)[0]), 2)
 
 
 def _csdr(data: StoredData) -> float:
@@ -241,8 +243,7 @@ def _csdr(data: StoredData) -> float:
     Differences are rounded to two decimals, and their mean again.
     """
     both = data.both("clip_score")
-    folders = (data.method, data.cell.task.reference)
-    there = [{folder.name(image) for image in folder.images} for folder in folders]
+    there = [{folder.name(image) for image in folder.images} for folder in _both_folders(data)]
     prompts = {prompt_key(name) for name in set.union(*there) if parse_name(splitext(name)[0])}
     opened = {f"{prompt}_{k}.png" for prompt in prompts for k in range(_SAMPLES)}
     if not opened or not opened <= set.intersection(set(both.names), *there):
@@ -258,6 +259,12 @@ def _csdr(data: StoredData) -> float:
     if (theirs == 0).any():
         raise _NoNumberError("it divides by a CLIP score of 0 and prints no finite number")
     return round(float(np.mean(np.round(100 * abs(theirs - own) / theirs, 2))), 2)
+
+
+def _both_folders(data: StoredData) -> tuple[MethodFolder, MethodFolder]:
+    reference = data.cell.task.reference
+    assert reference is not None  # else the aspect was not scored
+    return data.method, reference
 
 
 def _all_rows(data: StoredData, extractor: str) -> Any:

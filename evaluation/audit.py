@@ -185,7 +185,7 @@ def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[
             returned as they were.
     """
     decoded = [a for a in audits if all(i in extraction.records for i in a.method.images)]
-    folders: dict[str | None, set[int]] = {}
+    folders: dict[str, set[int]] = {}
     for audit in decoded:
         for image in audit.method.images:
             folders.setdefault(extraction.records[image].digest, set()).add(id(audit.method))
@@ -194,7 +194,7 @@ def audit_images(audits: Sequence[MethodAudit], extraction: Extraction) -> list[
 
 
 def _seen(
-    audit: MethodAudit, extraction: Extraction, folders: Mapping[str | None, set[int]]
+    audit: MethodAudit, extraction: Extraction, folders: Mapping[str, set[int]]
 ) -> MethodAudit:
     if not audit.method.images:
         return replace(audit, unreadable=audit.files)
@@ -214,7 +214,7 @@ def _errors(method: MethodFolder, extraction: Extraction) -> list[str]:
 def _image_findings(
     method: MethodFolder,
     extraction: Extraction,
-    folders: Mapping[str | None, set[int]],
+    folders: Mapping[str, set[int]],
     errors: Sequence[str],
 ) -> list[Finding]:
     good = [image for image in method.images if not extraction.error(image, "stats")]

@@ -99,8 +99,8 @@ def _counts(
     table = extraction.tables[checker.extractor.name]
     said = {}
     for label, digests in kept.items():
-        present = checker.decide(digests, table, store).present
-        said[label] = int(np.count_nonzero(present)), len(digests)
+        decisions = checker.decide(digests, table, store)
+        said[label] = int(np.count_nonzero(decisions.present)), len(digests)
     (hits, present), (alarms, absent) = said["present"], said["absent"]
     return {
         "true_positive": hits,

@@ -145,7 +145,7 @@ def parse_rule(text: str, specs: Sequence[MetricSpec]) -> Rule:
             raise rule.wrong(f"neither direction of {metric} is worse")
         if limit < 0:
             raise rule.wrong("a margin is not negative")
-        if None not in (spec.low, spec.high) and limit >= spec.high - spec.low:
+        if spec.low is not None and spec.high is not None and limit >= spec.high - spec.low:
             raise rule.wrong(f"{metric} is {_span(spec)}: it cannot be worse by {limit:g}")
         return rule
     rule = Rule(text, where, metric, field, found["sign"], limit)

@@ -249,6 +249,7 @@ def _check_pairs(task: Task) -> None:
     pairings = [task.pairing(method) for method in task.methods]
     if any(pairing.pairs for pairing in pairings):
         return
+    assert task.reference is not None  # else nothing would be paired
     theirs = dict.fromkeys(name for pairing in pairings for name in pairing.missing)
     own = dict.fromkeys(name for pairing in pairings for name in pairing.surplus)
     raise NotScoredError(
@@ -282,7 +283,7 @@ def wanted_rows(
         own = (stats, *map(models.extractor, aspect.image_extractors))
         own += tuple(checker.extractor for checker in cell.checkers)
         folders = list(task.methods)
-        if aspect.uses_reference:
+        if aspect.uses_reference and task.reference is not None:
             folders.append(task.reference)
         for folder in folders:
             for image in folder.images:
@@ -371,7 +372,9 @@ class StoredData:
         return self._rows(self.method, extractor)
 
     def reference(self, extractor: str) -> Rows:
-        return self._rows(self.cell.task.reference, extractor)
+        folder = self.cell.task.reference
+        assert folder is not None  # aspects that use one are not scored without
+        return self._rows(folder, extractor)
 
     def pairs(self, extractor: str) -> Rows:
         good = [p for p in self._pairs if not self.extraction.pair_error(p, extractor)]
@@ -412,8 +415,10 @@ class StoredData:
 
     def prompt(self, name: str) -> str:
         """The prompt of an image."""
-        i, j, _ = parse_name(Path(name).stem)
-        return self.prompts[i, j]
+        found = parse_name(Path(name).stem)
+        assert found is not None  # the plan has looked
+        assert self.prompts is not None
+        return self.prompts[found.i, found.j]
 
     def decisions(self) -> list[Judged]:
         return [self._judged(checker) for checker in self.cell.checkers]

@@ -179,7 +179,7 @@ class _Run:
                 digest = hashlib.sha256(contents[path]).hexdigest()
                 loaded.records[path] = ImageRecord(path, digest)
             except UnreadableImageError as error:
-                loaded.records[path] = ImageRecord(path, None, str(error))
+                loaded.records[path] = ImageRecord(path, "", str(error))
         singles, pairs = self._lacking(group, loaded.records)
         if singles or pairs:
             self.store.check_writable()

@@ -24,10 +24,14 @@ Pair = tuple[Path, Path]  # reference, candidate
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One file after extraction: its content's SHA-256, or why it gave no image."""
+    """One file after extraction: its content's SHA-256, or why it gave no image.
+
+    Attributes:
+        digest: empty where there is an error.
+    """
 
     path: Path
-    digest: str | None
+    digest: str
     error: str | None = None
 
 
@@ -137,7 +141,7 @@ class Prepared:
         try:
             picture = decode(content)
         except UnreadableImageError as error:
-            self.loaded.records[path] = ImageRecord(path, None, str(error))
+            self.loaded.records[path] = ImageRecord(path, "", str(error))
             return
         for extractor in extractors:
             try:

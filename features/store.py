@@ -147,7 +147,7 @@ class FeatureTable:
         self._add_part(part)
         self._flushed = time.monotonic()
 
-    def get(self, images: Sequence[str]) -> np.ndarray | list[list[dict[str, Any]]]:
+    def get(self, images: Sequence[str]) -> Any:
         """Return the rows of ``images``, in that order.
 
         Returns:

@@ -120,7 +120,7 @@ def clip_score(images: Folder, prompts: str | Mapping[str, str], **more: Any) ->
         )
         errors = {path: extraction.error(path, extractor.name) for path in paths}
         good = [path for path in paths if not errors[path]]
-        digests = [extraction.records[path].digest or "" for path in good]
+        digests = [extraction.records[path].digest for path in good]
         texts = [prompts if isinstance(prompts, str) else prompts[path.name] for path in good]
         embedded = ClipText(extractor).embed(texts, store)
         values = csdr.clip_score(extraction.tables[extractor.name].get(digests), embedded)

@@ -74,7 +74,7 @@ def _replace(path: Path, write: Callable[[TextIO], None]) -> None:
     replace_file(path, write_text)
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file under another name, and put it in the place of ``path``.
 
     Raises:
@@ -211,7 +211,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def folder_digest(images: Iterable[tuple[str, str | None]]) -> str:
+def folder_digest(images: Iterable[tuple[str, str]]) -> str:
     """Return one SHA-256 for the (relative path, digest) pairs of a folder's images."""
     total = hashlib.sha256()
     for name, digest in sorted(images, key=lambda pair: pair[0]):

@@ -146,11 +146,11 @@ def _entry(folder: Folder, limit: int | None) -> dict[str, Any]:
 def _image_rows(folder: Folder) -> list[tuple[Any, ...]]:
     """A row an image, in the order of the names; empty cells where there is no decision."""
     judged = folder.judged
-    detections = judged.detections or [None] * len(judged.names)
+    detections = map(json.dumps, judged.detections or ())
     rows: dict[str, tuple[Any, ...]] = {
-        name: (int(present), float(score), label, boxes and json.dumps(boxes), None)
-        for name, present, score, label, boxes in zip(
-            judged.names, judged.present, judged.score, judged.label, detections, strict=True
+        name: (int(present), float(score), label, next(detections, None), None)
+        for name, present, score, label in zip(
+            judged.names, judged.present, judged.score, judged.label, strict=True
         )
     }
     rows |= {name: (None, None, None, None, why) for name, why in folder.unreadable.items()}
@@ -186,16 +186,16 @@ def render(found: Summary) -> str:
             for one in folders
             for label, count in list(one.classes.items())[:TOP_CLASSES]
         ]
-        header = ("folder", f"most frequent classes (top {TOP_CLASSES})", "images", "share")
-        parts.append(_table(header, shares, texts=2))
+        titles = ("folder", f"most frequent classes (top {TOP_CLASSES})", "images", "share")
+        parts.append(_table(titles, shares, texts=2))
     known = [
         (short[one.folder], name, rate.n, rate.present, _percent(rate.rate), _interval(rate))
         for one in folders
         for name, rate in one.accuracy.items()
     ]
     if known:
-        header = ("folder", "true class", "images", "correct", "accuracy", "95% interval")
-        parts.append(_table(header, known, texts=2))
+        columns = ("folder", "true class", "images", "correct", "accuracy", "95% interval")
+        parts.append(_table(columns, known, texts=2))
     parts += ["\n".join(lines) for lines in (_warnings(folders), _unreadable(folders)) if lines]
     return "\n\n".join(parts)
 

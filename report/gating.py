@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -132,7 +133,7 @@ def gate(
     checks = check(results, found, _terms(args, concepts, fresh))
     if args.junit:
         document = junit(checks)
-        replace_file(args.junit, lambda path: path.write_text(document, encoding="utf-8"))
+        replace_file(args.junit, partial(Path.write_text, data=document, encoding="utf-8"))
     print(f"\n{render(checks)}")
     return EXIT_FAILED if any(one.failed for one in checks) else 0
 

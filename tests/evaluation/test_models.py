@@ -5,7 +5,7 @@ import torch
 
 import benchmark
 import eval_unlearning
-import features.engine
+import evaluation.pipeline
 from checkers.heads import BiMultiCHead, MultiMultiCHead
 from extractors.inception import InceptionExtractor
 from tests.conftest import photo
@@ -30,7 +30,7 @@ def unread(monkeypatch):
     def extract(*_, **__):
         raise AssertionError("images are read")
 
-    monkeypatch.setattr(features.engine, "extract", extract)
+    monkeypatch.setattr(evaluation.pipeline, "extract", extract)
 
 
 @pytest.fixture
@@ -139,5 +139,5 @@ def test_what_the_manifest_says_of_models_and_heads(
         asked = ("--concept", "church", "--indicator", indicator, "--images", images)
         assert run(eval_unlearning, *asked, *where)[0] == 0
         manifest = json.loads((tmp_path / "results" / "eval.json").read_text())["manifest"]
-        assert manifest["checker"]["published"] == said
+        assert manifest["checkers"]["object_church"]["published"] == said
         assert manifest["models"]["clip"]["published"] == "no digest is published"

@@ -188,14 +188,17 @@ def _named(concepts: object) -> object:
     """Give each concept the name that is its key."""
     if not isinstance(concepts, dict):
         return concepts
-    return {k: v | {_NAME: k} if isinstance(v, dict) else v for k, v in concepts.items()}
+    return {
+        k: v | {_NAME: str(k).strip()} if isinstance(v, dict) else v for k, v in concepts.items()
+    }
 
 
 def _only_concept(concept: Concept, info: ValidationInfo) -> Concept:
     # Names are typed by people: case, spaces, _ and - do not tell two concepts apart.
-    same = _given(info, "concepts").setdefault(normalise(concept.name), concept.name)
-    if same != concept.name:
+    names = _given(info, "concepts")
+    if same := names.get(normalise(concept.name)):
         raise ValueError(f"is the same name as {same}")
+    names[normalise(concept.name)] = concept.name
     if concept.categories and concept.unrelated is None:
         raise ValueError("has categories but no unrelated")
     return concept

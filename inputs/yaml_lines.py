@@ -56,8 +56,9 @@ class Document:
         return self._place(at).text
 
     def wrong(self, at: Location, problem: str) -> None:
-        """Note what is wrong with a value, unless it could not even be read."""
-        if not any(at[:n] in self._unread for n in range(len(at) + 1)):
+        """Note what is wrong with a value, or a key, unless it could not even be read."""
+        value = at[:-2] if at[-1:] == (KEY,) else at
+        if not any(value[:n] in self._unread for n in range(len(value) + 1)):
             place = self._place(at)
             self._mistakes.append((place.line, f"{place.name}: {problem}"))
 

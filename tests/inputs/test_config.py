@@ -144,6 +144,13 @@ def test_prompts_and_methods_may_be_left_out(write):
 
 MISTAKES = {
     "no truth value": ("words:", "shared_seeds: maybe\n    words:", 14, "true or false, not maybe"),
+    "number for a concept": ("  church:\n", "  5:\n", 6, "text, not 5 (put it in quotes)"),
+    "concept twice but for spaces": (
+        "methods:",
+        '  " church ": {task: style, forgot: X}\nmethods:',
+        19,
+        "same name",
+    ),
     "unknown top key": ("methods:", "metods:", 19, "metods is not known (did you mean methods?)"),
     "unknown concept key": ("forgot: C", "forget: C", 8, "did you mean forgot?"),
     "unknown method key": ("year: 2023", "yaer: 2023", 22, "did you mean year?"),
@@ -254,6 +261,15 @@ def test_of_very_many_mistakes_the_first_are_shown(write):
         load(write(wrong + GOOD))
     assert len(caught.value.lines) == 21
     assert caught.value.lines[-1].endswith("and 480 more mistakes")
+
+
+def test_a_misspelt_key_of_nothing_is_said_to_be_misspelt(write):
+    with pytest.raises(UserError) as caught:
+        load(write("metods:\n" + GOOD))
+    assert [line.partition(":1: ")[2][:28] for line in caught.value.lines] == [
+        "metods: is empty",
+        "top level: key: metods is no",
+    ]
 
 
 def test_a_misspelt_key_is_not_said_to_be_missing_too(write):

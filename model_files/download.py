@@ -82,6 +82,8 @@ def download(published: Published, target: Path) -> str:
     pooch.get_logger().setLevel(logging.WARNING)  # it would say the same in its own words
     try:
         pooch.retrieve(published.url, published.sha256, target.name, target.parent, None, fetch)
+    except OSError:  # some of requests' are a ValueError too
+        raise
     except ValueError as error:  # pooch's, of the digest
         raise OSError(
             f"what came is another file than the published one: its SHA-256 is not "
@@ -132,8 +134,9 @@ def _fetch(url: str, file: Path) -> None:
 def _append(answer: Response, out: BinaryIO) -> None:
     from tqdm import tqdm
 
+    length = answer.headers.get("Content-Length", "")
     with tqdm(
-        total=out.tell() + int(answer.headers.get("Content-Length", 0)) or None,
+        total=out.tell() + int(length) if length.isdecimal() else None,
         initial=out.tell(),
         unit="B",
         unit_scale=True,

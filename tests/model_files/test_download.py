@@ -145,6 +145,11 @@ def test_an_endless_body_is_cut_off(tmp_path, monkeypatch):
     assert "larger than any model" in message
 
 
+def test_an_answer_that_means_nothing_is_said_to_be_that(tmp_path):
+    message, _ = refused(tmp_path, sends(b"", 429, Retry_After="tomorrow"))
+    assert "Retry-After" in message
+
+
 def test_where_a_connection_breaks_the_rest_is_asked_for(tmp_path, monkeypatch, weights, caplog):
     monkeypatch.setattr(model_files.download, "_CHUNK", 100)
     ranges = []

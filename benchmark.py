@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extractors import model_names
 from report import gating
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run
 from utils.errors import UserError
@@ -87,7 +88,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--report-images", action="store_true", help="thumbnails in the report; blurred where nude"
     )
-    add_common_flags(parser, results_dir=str(RESULTS))
+    add_common_flags(parser, str(RESULTS), model_names())
     gating.add_flags(parser)
     return parser
 

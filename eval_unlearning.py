@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extractors import model_names
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run
 from utils.errors import UserError
 
@@ -40,7 +41,7 @@ def make_parser() -> Parser:
         help="folders of images, each one a row of the table (default: the bundled demo)",
     )
     parser.add_argument("--recursive", action="store_true", help="take images of subfolders too")
-    add_common_flags(parser, results_dir=str(RESULTS))
+    add_common_flags(parser, str(RESULTS), model_names())
     return parser
 
 

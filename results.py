@@ -14,6 +14,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from extractors import model_names
 from report import gating
 from utils.cli import EXIT_BAD_INPUT, Parser, add_output_flags, add_plugin_flag, run
 from utils.errors import UserError
@@ -64,7 +65,9 @@ def look_back(args: Namespace) -> int:
     """
     from records.store import read_results
 
-    environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
+    environment(
+        os.environ, model_names()
+    )  # nothing of it is needed, but a misspelt variable is refused
     rules = gating.rules(args, args.fail_if) if args.job == "gate" else []
     if args.job == "gate" and not rules:
         raise UserError('gate needs a rule: --fail-if "presence_rate.high > 5%"')

@@ -12,7 +12,8 @@ from checkers.base import Checker, CheckerOptions, Decisions
 from checkers.logits import Head
 from extractors import EXTRACTORS
 from features.store import FeatureStore, FeatureTable
-from model_files.weights import HEADS, find_head, is_published
+from model_files.heads import HEADS, find_head
+from model_files.published import is_published
 from utils.name_to_id import NAME_TO_ID, NEUTRAL_CLASS
 
 if TYPE_CHECKING:

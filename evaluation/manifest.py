@@ -17,8 +17,9 @@ from features.loading import ImageRecord
 from inputs.config import BenchmarkConfig
 from inputs.layout import MethodFolder, Task, method_entries
 from metrics import specs
-from model_files.weights import file_sha256
+from model_files.digests import file_sha256
 from records.files import folder_digest, manifest
+from utils import plugins
 from utils.device import used_device
 
 
@@ -82,7 +83,7 @@ def run_manifest(
         },
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
-        "config": {str(path): file_sha256(path) for path in files},
+        "config": {str(path): file_sha256(path) for path in files} | plugins.loaded(),
         "warnings": sorted({w.text for r in results for s in r.scores for w in s.warnings}),
         "not_scored": [
             {"aspect": one.aspect, "concept": one.task, "reason": one.reason}

@@ -57,14 +57,15 @@ from inputs.prompts import (
 )
 from metrics import ASPECTS
 from metrics.base import Aspect, ScoreWarning
+from model_files.download import no_downloads
 from model_files.hub import find_hub_model
-from model_files.weights import default_cache_dir
 from records import generation
 from records.model import Results
 from records.store import read_results
 from utils.device import check_device, cores, default_batch_size
 from utils.errors import UserError
 from utils.files import check_writable
+from utils.settings import default_cache_dir
 
 ALL = "all"
 _ALIASES = {"forggeting": "forgetting"}  # the published spelling
@@ -221,7 +222,7 @@ def _prompt_finder(settled: Settled) -> Callable[[Task], Prompts | None]:
         if task.scope == "unrelated":
             return unrelated_prompts(read(config.prompts.retain), task.concept) or None
         found = forgot_prompts(read(config.prompts.forgot), task.concept)
-        check_words(task.concept, found.values(), config.path)
+        check_words(task.concept, found.values(), config.document)
         return found or None
 
     return prompts
@@ -405,7 +406,8 @@ def _tokenizer(run: RunConfig) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     model = run.models.get("clip_score", ClipScoreExtractor.default_model)
     try:
-        folder = find_hub_model("clip_score", model, TOKENIZER_FILES, may_download=False)
+        with no_downloads():
+            folder = find_hub_model("clip_score", model, TOKENIZER_FILES)
     except UserError:
         return None
     file = folder / "tokenizer.json"

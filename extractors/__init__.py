@@ -19,3 +19,9 @@ EXTRACTORS: Registry[Any] = Registry(
         "yolo": "extractors.yolo:YoloExtractor",
     },
 )
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that ``--model NAME=...`` takes: of extractors whose files can be given."""
+    options = (EXTRACTORS[name].option for name in EXTRACTORS)
+    return tuple(option for option in options if option)

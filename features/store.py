@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 
 from extractors.base import BOX, Detections, Embeddings, is_finite
 from features.arrow import numbers, strings
-from model_files.weights import reason
-from utils.errors import UserError
+from utils.errors import UserError, reason
 from utils.files import check_writable
 
 logger = logging.getLogger(__name__)

@@ -12,11 +12,10 @@ import numpy as np
 from inputs.prompts import ImageName
 from metrics.base import ScoreWarning
 from metrics.spec import ScoreKey, parse_column
-from model_files.weights import reason
 from records import generation
 from records.files import read_sealed
 from records.model import PerImage, Results, ScoreRow
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 
 def read_results(folder: Path) -> Results:

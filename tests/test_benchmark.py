@@ -192,7 +192,7 @@ def test_methods_without_one_image_are_one_line(run, tmp_path, kind):
 
 
 def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("model_files.weights.download", _no_network)
+    monkeypatch.setattr("model_files.published.download", _no_network)
     code, out, _ = run("--evaluation-aspect", "all", "--data-root", DEMO.parent)
     assert code == 0
     metrics = {metric for _, _, metric in scores(tmp_path)}
@@ -211,7 +211,7 @@ def test_all_without_models_scores_what_it_can_and_names_the_rest(run, tmp_path,
 def test_all_judges_nudity_by_nudenet_where_there_is_no_clip_and_says_so(
     run, make_images, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("model_files.weights.download", _no_network)
+    monkeypatch.setattr("model_files.published.download", _no_network)
     make_images("data/Nudity/forgot/ORG", 2)
     code, _, _ = run("--evaluation-aspect", "all", "--data-root", tmp_path / "data")
     assert code == 0
@@ -312,7 +312,7 @@ def _no_network(*_):
 
 
 def test_an_aspect_by_name_without_its_model_is_an_error(run, monkeypatch):
-    monkeypatch.setattr("model_files.weights.download", _no_network)
+    monkeypatch.setattr("model_files.published.download", _no_network)
     code, out, err = run("--evaluation-aspect", "fid", "--data-root", DEMO.parent)
     assert (code, out) == (2, "")
     assert len(err.strip().splitlines()) == 1

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
@@ -21,7 +22,6 @@ from utils import plugins
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
 from utils.files import expanded, read_text
-from utils.settings import MODELS
 from utils.text import printable
 from utils.version import VERSION
 
@@ -126,8 +126,14 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
-    """Add the flags that every scoring program has; ``settle`` completes the folders."""
+def add_common_flags(
+    parser: argparse.ArgumentParser, results_dir: str, models: Sequence[str]
+) -> None:
+    """Add the flags that every scoring program has; ``settle`` completes the folders.
+
+    Args:
+        models: the names that ``--model`` takes.
+    """
     parser.add_argument("--results-dir", type=Path, metavar="DIR", help=results_dir)
     parser.add_argument(
         "--preset",
@@ -177,25 +183,25 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
     )
     add_output_flags(run)
     add_plugin_flag(run)
-    models = parser.add_argument_group("models and caches")
-    models.add_argument(
+    files = parser.add_argument_group("models and caches")
+    files.add_argument(
         "--weights-dir", type=Path, metavar="DIR", help="classifier heads, in the published layout"
     )
-    models.add_argument(
+    files.add_argument(
         "--model",
         action="append",
-        type=model_option,
+        type=partial(model_option, models),
         default=[],
         metavar="NAME=PATH_OR_ID",
-        help=f"another model for {', '.join(MODELS)} (repeatable)",
+        help=f"another model for {', '.join(models)} (repeatable)",
     )
-    models.add_argument(
+    files.add_argument(
         "--trust-weights",
         action="store_true",
         help="load a .pt file of YOLO that is not the published one: such a file can run code",
     )
-    add_cache_flag(models)
-    models.add_argument(
+    add_cache_flag(files)
+    files.add_argument(
         "--no-cache", action="store_true", help="neither read nor keep computed features"
     )
 
@@ -237,12 +243,12 @@ def positive(text: str) -> int:
     return number
 
 
-def model_option(text: str) -> tuple[str, str]:
-    """Parse ``NAME=PATH_OR_ID`` (an argparse type)."""
+def model_option(models: Sequence[str], text: str) -> tuple[str, str]:
+    """Parse ``NAME=PATH_OR_ID``, with one of ``models`` for a name (an argparse type)."""
     name, separator, value = text.partition("=")
-    if name not in MODELS:
-        hint = did_you_mean(name, MODELS)
-        raise argparse.ArgumentTypeError(f"no model {name}{hint}; there are {', '.join(MODELS)}")
+    if name not in models:
+        hint = did_you_mean(name, models)
+        raise argparse.ArgumentTypeError(f"no model {name}{hint}; there are {', '.join(models)}")
     if not separator or not value:
         raise argparse.ArgumentTypeError(f"{text}: write {name}=PATH_OR_ID")
     return name, value

@@ -113,13 +113,11 @@ class PairRows:
 
 
 class MethodData(Protocol):
-    """The rows of one method's images, of its reference's and of its pairs.
+    """The rows of one method's images, of its reference's and of its pairs."""
 
-    Attributes:
-        concept: what was unlearned.
-    """
-
-    concept: Concept
+    @property
+    def concept(self) -> Concept:
+        """What was unlearned."""
 
     def images(self, extractor: str) -> Rows:
         """Rows of the method's images."""

@@ -1,12 +1,16 @@
 import hashlib
 import logging
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
 
 import model_files.download
 from model_files.download import Published, download, no_downloads
+from tests.conftest import ROOT
 from tests.utils.server import babbles, resets, sends, serving
 
 
@@ -169,6 +173,31 @@ def test_a_file_is_for_all_who_share_the_cache(tmp_path, weights):
     fetched(tmp_path, sends(weights))
     (tmp_path / "own").touch()
     assert (tmp_path / "cache" / "head.pth").stat().st_mode == (tmp_path / "own").stat().st_mode
+
+
+def test_a_download_that_is_killed_leaves_nothing_that_is_taken_for_the_file(tmp_path):
+    code = "import sys; from pathlib import Path; from model_files.download import *; "
+    code += "download(Published(sys.argv[1]), Path(sys.argv[2]))"
+    target, begun = tmp_path / "cache" / "head.pth", Event()
+
+    def stalls(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        request.wfile.write(b"PK\x03\x04")
+        request.wfile.flush()
+        begun.set()
+        ended.wait()
+
+    ended = Event()
+    with serving(stalls) as (url, _):
+        command = [sys.executable, "-c", code, f"{url}/head.pth", str(target)]
+        process = subprocess.Popen(command, cwd=ROOT)
+        assert begun.wait(60)
+        process.kill()
+        process.wait()
+        ended.set()
+    assert not target.exists()
 
 
 def test_two_at_once_leave_one_whole_file(tmp_path, weights):

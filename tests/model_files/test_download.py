@@ -208,6 +208,15 @@ def test_two_at_once_leave_one_whole_file(tmp_path, weights):
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_a_proxy_is_asked_where_one_is_set(tmp_path, monkeypatch, weights):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(sends(weights)) as (proxy, asked):
+        monkeypatch.setenv("http_proxy", proxy)
+        download(Published("http://nowhere.invalid/head.pth"), tmp_path / "head.pth")
+    assert asked == ["http://nowhere.invalid/head.pth"]
+
+
 def test_nothing_is_asked_while_one_only_looks(tmp_path):
     with serving(sends(b"")) as (url, asked), no_downloads(), pytest.raises(OSError, match="only"):
         download(Published(f"{url}/head.pth"), tmp_path / "head.pth")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from extractors import model_names
 from report import gating
-from utils.cli import EXIT_BAD_INPUT, Parser, add_output_flags, run
+from utils.cli import EXIT_BAD_INPUT, Parser, add_output_flags, add_plugin_flag, run
 from utils.errors import UserError
 from utils.settings import environment
 
@@ -32,6 +32,7 @@ def make_parser() -> Parser:
         added = jobs.add_parser(name, description=help_text, help=help_text)
         added.add_argument("folder", type=Path, metavar="DIR", help="the --results-dir of a run")
         add_output_flags(added)
+        add_plugin_flag(added)
         return added
 
     report = job("report", "write report.html, tables and plots anew")
@@ -62,7 +63,7 @@ def look_back(args: Namespace) -> int:
     Raises:
         UserError: bad input.
     """
-    from records.results import read_results
+    from records.store import read_results
 
     environment(
         os.environ, model_names()
@@ -105,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return run(make_parser(), look_back, argv)
+    return run(make_parser, look_back, argv)
 
 
 if __name__ == "__main__":

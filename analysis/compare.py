@@ -12,8 +12,8 @@ import numpy as np
 from inputs.layout import ORIGINAL
 from inputs.prompts import prompt_key
 from metrics.base import category_values, category_weights
-from metrics.spec import OBJECT
-from records.results import Key, PerImage, Results, ScoreRow
+from metrics.spec import ScoreKey, parse_column
+from records.model import PerImage, Results, ScoreRow
 from stats.best import may_be_best, untestable
 from stats.intervals import (
     FEW_BLOCKS,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 _NOTHING_SHARED = "no image in common"
-# Say the same as another metric, or the same of every method.
-_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Comparison:
     """
 
     concept: str
-    metric: str
+    column: str
     a: str
     b: str
     n: int
@@ -75,7 +73,7 @@ class Untested:
     """Two methods that no test compares by a metric, and why."""
 
     concept: str
-    metric: str
+    column: str
     a: str
     b: str
     reason: str
@@ -91,25 +89,25 @@ class Comparisons:
 
 @dataclass(frozen=True)
 class Ties:
-    """The best methods of each metric; (concept, method, metric) each.
+    """The best methods of each metric, on each scope's images.
 
     Attributes:
         best: with the best value, whether or not anything was tested.
         tied: not to be told from the best, and not of the best value themselves.
-        untested: (concept, metric) -> why there is no test. Nothing of it is in ``tied``, and what
+        untested: (concept, column) -> why there is no test. Nothing of it is in ``tied``, and what
             has the best value is not known to be better than any; nothing is in ``best`` where
             values do not even compare.
     """
 
-    best: frozenset[Key] = frozenset()
-    tied: frozenset[Key] = frozenset()
+    best: frozenset[ScoreKey] = frozenset()
+    tied: frozenset[ScoreKey] = frozenset()
     untested: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @cached_property
-    def marked(self) -> frozenset[Key]:
+    def marked(self) -> frozenset[ScoreKey]:
         """The best, and those not to be told from them, by metrics that were tested."""
         return frozenset(
-            key for key in self.best | self.tied if (key[0], key[2]) not in self.untested
+            key for key in self.best | self.tied if (key.concept, key.column) not in self.untested
         )
 
 
@@ -118,7 +116,7 @@ def compare(
     baseline: str,
     other: str | None = None,
     *,
-    metrics: Collection[str] | None = None,
+    columns: Collection[str] | None = None,
 ) -> Comparisons:
     """Compare methods on the same prompts, concept by concept and metric by metric.
 
@@ -129,7 +127,7 @@ def compare(
     Args:
         baseline: a method (its folder, or its proper name).
         other: compared with the baseline; None for every other method.
-        metrics: to compare by; None for all.
+        columns: to compare by; None for all.
 
     Raises:
         UserError: no such method, or no other method than the baseline.
@@ -140,10 +138,11 @@ def compare(
     untested: list[Untested] = []
     for concept in results.concepts:
         methods = [m for m in results.methods(concept) if m != baseline and chosen in (None, m)]
-        for metric in _compared(results, concept):
-            if metrics is None or metric in metrics:
-                pairs = [((concept, m, metric), (concept, baseline, metric)) for m in methods]
-                found = [compare_scores(results, a, results, b) for a, b in pairs]
+        for column in _compared(results, concept):
+            if columns is None or column in columns:
+                against = ScoreKey.of(concept, baseline, column)
+                keys = [against._replace(method=method) for method in methods]
+                found = [compare_scores(results, key, results, against) for key in keys]
                 tested += _adjusted(one for one in found if isinstance(one, Comparison))
                 untested += [one for one in found if isinstance(one, Untested)]
     if not tested and not untested:
@@ -152,7 +151,7 @@ def compare(
 
 
 def _compared(results: Results, concept: str) -> list[str]:
-    return [m for m in results.metrics(concept) if m.removesuffix(OBJECT) not in _LEFT_OUT]
+    return [c for c in results.columns(concept) if results.spec(parse_column(c)[0]).compared]
 
 
 def _adjusted(found: Iterable[Comparison]) -> list[Comparison]:
@@ -173,9 +172,9 @@ def _method(results: Results, name: str) -> str:
     return known[found]
 
 
-def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison | Untested:
+def compare_scores(one: Results, a: ScoreKey, other: Results, b: ScoreKey) -> Comparison | Untested:
     """Compare two scores of the same prompts, of one results folder or two."""
-    kind = one.spec(a[2]).kind if a in one.by_key else None
+    kind = one.spec(a.metric).kind if a in one.by_key else None
     if kind is None or b not in other.by_key:
         found = "only one of the two has it"
     elif None in (one.by_key[a].value, other.by_key[b].value):
@@ -186,19 +185,23 @@ def compare_scores(one: Results, a: Key, other: Results, b: Key) -> Comparison |
         found = _compare_sets(one, a, other, b)
     else:
         found = _compare_images(one, a, other, b, kind)
-    return Untested(a[0], a[2], a[1], b[1], found) if isinstance(found, str) else found
+    return (
+        Untested(a.concept, a.column, a.method, b.method, found)
+        if isinstance(found, str)
+        else found
+    )
 
 
-def _lacking(results: Results, key: Key) -> str:
+def _lacking(results: Results, key: ScoreKey) -> str:
     """What a test of a score lacks; empty if nothing."""
     if results.by_key[key].stale:
         return "the images have changed since"
-    if results.spec(key[2]).kind == "set":
+    if results.spec(key.metric).kind == "set":
         return "" if len(results.resamples.get(key, ())) >= FEWEST_CLUSTERS else FEW_BLOCKS
     return "" if key in results.per_image else "no values of single images"
 
 
-def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | str:
+def _compare_sets(one: Results, a: ScoreKey, other: Results, b: ScoreKey) -> Comparison | str:
     rows = one.by_key[a], other.by_key[b]
     if biased := _biased(one, rows):
         return biased
@@ -210,7 +213,9 @@ def _compare_sets(one: Results, a: Key, other: Results, b: Key) -> Comparison | 
     return _comparison(a, b, n, test, None, "", "jackknife over prompts")
 
 
-def _compare_images(one: Results, a: Key, other: Results, b: Key, kind: str) -> Comparison | str:
+def _compare_images(
+    one: Results, a: ScoreKey, other: Results, b: ScoreKey, kind: str
+) -> Comparison | str:
     names, (x, y) = _shared([one.per_image[a], other.per_image[b]])
     if not names:
         return _NOTHING_SHARED
@@ -225,7 +230,7 @@ def _compare_images(one: Results, a: Key, other: Results, b: Key, kind: str) -> 
         )
         effect = _cohens_h(x.mean(), y.mean())
         return _comparison(a, b, len(names), scaled, effect, "Cohen's h", "signs of prompts, exact")
-    test = paired_test(_as_scored(a[2], names, x), _as_scored(a[2], names, y), prompts, raw=x - y)
+    test = paired_test(_as_scored(a, names, x), _as_scored(a, names, y), prompts, raw=x - y)
     if isinstance(test, str):
         return test
     spread = (x - y).std(ddof=1)
@@ -241,9 +246,9 @@ def _shared(several: Sequence[PerImage]) -> tuple[list[str], np.ndarray]:
     return names, np.array([[one[name] for name in names] for one in values], np.float64)
 
 
-def _as_scored(metric: str, names: Sequence[str], values: np.ndarray) -> np.ndarray:
+def _as_scored(key: ScoreKey, names: Sequence[str], values: np.ndarray) -> np.ndarray:
     """Values whose mean is the score: one over unrelated images is over categories of means."""
-    if not metric.endswith(OBJECT):
+    if key.scope == "forgot":
         return values
     return category_values(values, _categories(names), [prompt_key(name) for name in names])
 
@@ -258,10 +263,10 @@ def _cohens_h(one: float, other: float) -> float:
 
 
 def _comparison(
-    a: Key, b: Key, n: int, test: PairedTest, effect: float | None, *names: str
+    a: ScoreKey, b: ScoreKey, n: int, test: PairedTest, effect: float | None, *names: str
 ) -> Comparison:
     numbers = (test.difference, test.ci_low, test.ci_high, test.p, test.p)
-    return Comparison(a[0], a[2], a[1], b[1], n, *numbers, effect, *names)
+    return Comparison(a.concept, a.column, a.method, b.method, n, *numbers, effect, *names)
 
 
 def ties(results: Results) -> Ties:
@@ -270,36 +275,34 @@ def ties(results: Results) -> Ties:
     ``stats.best.may_be_best`` on the images that all methods have; ``stats.best.METHOD`` says it in
     captions. The original model, and metrics without a direction, are left out.
     """
-    best: set[Key] = set()
-    tied: set[Key] = set()
+    best: set[ScoreKey] = set()
+    tied: set[ScoreKey] = set()
     untested: dict[tuple[str, str], str] = {}
     for concept in results.concepts:
-        for metric in _compared(results, concept):
+        for column in _compared(results, concept):
             rows = [
                 row
-                for row in results.scores
-                if (row.concept, row.metric) == (concept, metric)
-                and row.method != ORIGINAL
-                and None not in (row.value, row.higher_is_better)
+                for row in results.of(concept, column)
+                if row.method != ORIGINAL and None not in (row.value, row.higher_is_better)
             ]
             if len(rows) < 2:
                 continue
             if biased := _biased(results, rows):
-                untested[concept, metric] = biased
+                untested[concept, column] = biased
                 continue
             sign = 1 if rows[0].higher_is_better else -1
             highest = max(sign * row.value for row in rows)
             best |= {row.key for row in rows if sign * row.value == highest}
             values = _by_prompt(results, rows)
             if isinstance(values, str):
-                untested[concept, metric] = values
+                untested[concept, column] = values
             else:
                 kept = may_be_best(sign * values)
                 stays = {row.key for row, stay in zip(rows, kept, strict=True) if stay}
                 if {row.key for row in rows if sign * row.value == highest} <= stays:
                     tied |= stays
                 else:  # the best of its own images is not among the best on those of all
-                    untested[concept, metric] = "methods have different images"
+                    untested[concept, column] = "methods have different images"
     return Ties(frozenset(best), frozenset(tied - best), untested)
 
 
@@ -330,8 +333,7 @@ def _prompt_sums(results: Results, rows: Sequence[ScoreRow]) -> np.ndarray:
     names, values = _shared([results.per_image[row.key] for row in rows])
     if not names:
         return np.empty((0, len(rows)))
-    metric = rows[0].metric
-    if metric.endswith(OBJECT) and results.spec(metric).kind == "mean":
+    if rows[0].scope == "unrelated" and results.spec(rows[0].metric).kind == "mean":
         values = values * category_weights(_categories(names))
     _, which = np.unique([prompt_key(name) for name in names], return_inverse=True)
     return np.array([np.bincount(which, one) for one in values]).T
@@ -366,7 +368,7 @@ def render(compared: Comparisons, results: Results) -> str:
         tested = [one for one in compared.tested if one.concept == concept]
         body = [
             [
-                ranked.label(concept, one.metric),
+                ranked.label(concept, one.column),
                 printable(results.title(one.a)),
                 printable(results.title(one.b)),
                 one.n,
@@ -381,7 +383,7 @@ def render(compared: Comparisons, results: Results) -> str:
         ]
         table = tabulate(body, [*header, "effect size", "test"], disable_numparse=True)
         parts.append(f"{printable(concept)}\n\n{table}")
-        remarks = ranked.remarks(concept, [*dict.fromkeys(one.metric for one in tested)])
+        remarks = ranked.remarks(concept, [*dict.fromkeys(one.column for one in tested)])
         if remarks:
             parts.append("\n".join(remarks))
     if compared.tested:
@@ -392,22 +394,22 @@ def render(compared: Comparisons, results: Results) -> str:
 
 
 def _star(one: Comparison, ranked: Ranking) -> str:
-    return "*" if one.significant and ranked.ranks(one.concept, one.metric) else ""
+    return "*" if one.significant and ranked.ranks(one.concept, one.column) else ""
 
 
 def _reasons(untested: Sequence[Untested], results: Results) -> list[str]:
     """A line for what has one reason: concept, methods, metrics, reason."""
     methods: dict[tuple[str, str, str, str], list[str]] = {}
     for one in untested:
-        about = one.concept, printable(results.title(one.b)), one.metric, one.reason
+        about = one.concept, printable(results.title(one.b)), one.column, one.reason
         methods.setdefault(about, []).append(printable(results.title(one.a)))
-    metrics: dict[tuple[str, str, str], list[str]] = {}
-    for (concept, against, metric, reason), several in methods.items():
+    columns: dict[tuple[str, str, str], list[str]] = {}
+    for (concept, against, column, reason), several in methods.items():
         pairs = f"{', '.join(several)} against {against}"
-        metrics.setdefault((concept, pairs, reason), []).append(metric)
+        columns.setdefault((concept, pairs, reason), []).append(column)
     return [
         f"  {concept}, {pairs}: {', '.join(several)} ({reason})"
-        for (concept, pairs, reason), several in metrics.items()
+        for (concept, pairs, reason), several in columns.items()
     ]
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.compare import LEVEL, Comparison, Untested, compare_scores, p_text
-from records.results import Key, Results
+from metrics.spec import ScoreKey
+from records.model import Results
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,11 @@ class Change:
     """A score in two results folders.
 
     Attributes:
-        key: concept, method, metric.
         before, after: None where a folder has no such score, or it is not defined.
         test: of after minus before, on the images that both have; or why there is none.
     """
 
-    key: Key
+    key: ScoreKey
     before: float | None
     after: float | None
     test: Comparison | Untested
@@ -82,7 +82,9 @@ def render(one: Results, two: Results) -> str:
     changes = [c for c in diff(one, two) if c.before != c.after]
     body = [
         [
-            *change.key,
+            change.key.concept,
+            change.key.method,
+            change.key.column,
             _number(change.before),
             _number(change.after),
             "" if change.difference is None else f"{change.difference:+.4g}" + _mark(change.test),

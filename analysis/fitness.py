@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from inputs.layout import ORIGINAL
 from metrics.indicators import RATE_BY
-from records.results import Results, ScoreRow
+from metrics.spec import ScoreKey
+from records.model import Results
 from stats.intervals import wilson_interval
 
 _LEAST = 0.5  # of the original model's images: a judge that may find it in fewer is blind
 
 
 def unfit(results: Results) -> dict[tuple[str, str], str]:
-    """Return why the judge behind a metric is unfit, by (concept, metric).
+    """Return why the judge behind a metric is unfit, by (concept, column).
 
     A judge is unfit if the 95% interval of its rate on the original model's images reaches below
     one half, if it judged some methods but not the original model's images though these are there,
@@ -23,32 +24,32 @@ def unfit(results: Results) -> dict[tuple[str, str], str]:
     """
     found = {}
     for concept in results.concepts:
-        for metric in results.metrics(concept):
-            reason = _reason(results, concept, metric)
+        for column in results.columns(concept):
+            reason = _reason(results, concept, column)
             if reason:
-                found[concept, metric] = reason
+                found[concept, column] = reason
     return found
 
 
-def judged_rate(results: Results, metric: str) -> str | None:
+def judged_rate(results: Results, column: str) -> str | None:
     """Return the presence rate that shows what a metric's judge sees; None where nobody judges."""
-    spec = results.spec(metric)
+    spec = results.spec(column)
     if spec.role == "presence":
-        return metric
+        return column
     return "presence_rate" if spec.aspect == "forgetting" else None
 
 
-def _reason(results: Results, concept: str, metric: str) -> str | None:
-    seen_by = judged_rate(results, metric)
+def _reason(results: Results, concept: str, column: str) -> str | None:
+    seen_by = judged_rate(results, column)
     if seen_by is None:
         return None
-    row = results.by_key.get((concept, ORIGINAL, seen_by))
+    row = results.by_key.get(ScoreKey.of(concept, ORIGINAL, seen_by))
     if row is not None and (row.value is None or row.stale):
         return "the judge has seen no image of the original model as it is now"
     if row is not None and row.ci_low is not None:
         found = f"the judge finds the concept in {row.value:.0%} of the original model's images"
         found += f" [{row.ci_low:.0%} to {row.ci_high:.0%}]"
-        judges = [results.judge_of(other.key) for other in _of_metric(results, concept, seen_by)]
+        judges = [results.judge_of(other.key) for other in results.of(concept, seen_by)]
         if any(judge != judges[0] for judge in judges):
             return "not all methods and the original model were judged by the same checker"
         if row.ci_low < _LEAST:
@@ -58,10 +59,6 @@ def _reason(results: Results, concept: str, metric: str) -> str | None:
     if counts is not None and _difference_low(counts) <= 0:
         return "on labelled images the judge is no better than chance"
     return None
-
-
-def _of_metric(results: Results, concept: str, metric: str) -> list[ScoreRow]:
-    return [row for row in results.scores if (row.concept, row.metric) == (concept, metric)]
 
 
 def _calibration(results: Results, concept: str, metric: str) -> Mapping[str, int] | None:

@@ -17,8 +17,9 @@ from analysis.trust import Terms, Trust
 from evaluation.rules import FIELDS, OVER_SEEDS, Rule
 from inputs.layout import ORIGINAL
 from inputs.prompts import UNGROUPED
-from metrics.spec import scope_of
-from records.results import Key, Results, ScoreRow, read_results
+from metrics.spec import ScoreKey, parse_column
+from records.model import Results, ScoreRow
+from records.store import read_results
 from stats.intervals import PROMPTS_FIXED
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import alike
@@ -36,7 +37,7 @@ class Check:
     """
 
     rule: Rule
-    key: Key
+    key: ScoreKey
     number: float
     judge: str = ""
 
@@ -50,14 +51,14 @@ class Check:
         return abs(self.number - self.rule.limit)
 
     def __str__(self) -> str:
-        concept, method, metric = self.key
-        what = f"{metric} {self.rule.field}"
+        what = f"{self.key.column} {self.rule.field}"
         if self.rule.earlier is not None:
             what += f" is worse than in {self.rule.earlier} by"
         else:
             what += " is"
         return printable(
-            f"{concept}, {method}: {what} {self.number:.6g} ({self.rule.text.strip()})"
+            f"{self.key.concept}, {self.key.method}: {what} {self.number:.6g} "
+            f"({self.rule.text.strip()})"
         )
 
 
@@ -109,7 +110,7 @@ def render(checks: Sequence[Check]) -> str:
 
 
 def _place(one: Check) -> str:
-    return printable(f"{one.key[0]}, {one.key[1]}:")
+    return printable(f"{one.key.concept}, {one.key.method}:")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class _Gate:
     terms: Terms
     trust: Trust
 
-    def keys(self, rule: Rule) -> list[Key]:
+    def keys(self, rule: Rule) -> list[ScoreKey]:
         """The scores that a rule is about: of every method, whether it has one or not.
 
         Raises:
@@ -128,7 +129,7 @@ class _Gate:
         """
         there = dict.fromkeys(
             [(c, m, scope) for c, m, scope in self.trust.places if m]
-            + [(row.concept, row.method, scope_of(row.metric)) for row in self.results.scores]
+            + [(row.concept, row.method, row.scope) for row in self.results.scores]
         )
         concepts = list(dict.fromkeys(concept for concept, _, _ in there))
         titles = {self.results.title(method): method for _, method, _ in there}
@@ -136,10 +137,11 @@ class _Gate:
         concept, method = rule.resolve(concepts, methods)
         kept_concepts = self._limit("--concepts", self.terms.concepts, {c: c for c in concepts})
         kept_methods = self._limit("--methods", self.terms.methods, methods)
+        metric, wanted = parse_column(rule.column)
         keys = [
-            (c, m, rule.metric)
+            ScoreKey(c, wanted, m, metric)
             for c, m, scope in there
-            if scope == scope_of(rule.metric)
+            if scope == wanted
             and c in kept_concepts
             and m in kept_methods
             and concept in (None, c)
@@ -166,7 +168,7 @@ class _Gate:
             kept |= set(found)
         return kept
 
-    def number(self, rule: Rule, key: Key) -> float:
+    def number(self, rule: Rule, key: ScoreKey) -> float:
         """Return what is held against a rule's limit.
 
         Raises:
@@ -180,7 +182,7 @@ class _Gate:
             raise rule.wrong(f"{_named(key)} {why}")
         number = self._worse(rule, row) if rule.earlier else getattr(row, FIELDS[rule.field])
         if number is None or not math.isfinite(number):
-            because = f": {row.warnings[0]}" if row.warnings else ""
+            because = f": {row.texts[0]}" if row.warnings else ""
             raise rule.wrong(f"{_named(key)} has no {rule.field}{because}")
         return number
 
@@ -219,7 +221,7 @@ def _of_which_interval(rule: Rule, row: ScoreRow) -> str:
     """An interval with the prompts fixed counts only where the rule names it so."""
     if rule.earlier is not None or rule.field == "value":
         return ""
-    fixed = PROMPTS_FIXED in row.warnings or UNGROUPED in row.warnings
+    fixed = bool({PROMPTS_FIXED, UNGROUPED} & {*row.texts})
     named = rule.field.endswith(OVER_SEEDS)
     if fixed and not named:
         return (
@@ -231,5 +233,5 @@ def _of_which_interval(rule: Rule, row: ScoreRow) -> str:
     return ""
 
 
-def _named(key: Key) -> str:
-    return f"{key[2]} of {key[1]} ({key[0]})"
+def _named(key: ScoreKey) -> str:
+    return f"{key.column} of {key.method} ({key.concept})"

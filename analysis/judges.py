@@ -14,7 +14,8 @@ from extractors.nudenet import REPORTED_ABOVE
 from inputs.images import natural_key
 from inputs.prompts import prompt_key
 from metrics.indicators import RATE_BY, SCORE_OF
-from records.results import Results
+from metrics.spec import ScoreKey
+from records.model import Results
 from stats.intervals import FEWEST_CLUSTERS, effective_number, student_quantile, wilson_interval
 from utils.text import printable
 
@@ -185,7 +186,7 @@ def corrected(results: Results) -> list[CorrectedRate]:
         run = _calibrated_by(results, concept, checker)
         if run:
             counts = run["calibration"][concept]["checkers"][checker]
-            scored_by = results.run_of.get((concept, method, RATE_BY + checker), run)
+            scored_by = results.run_of.get(ScoreKey.of(concept, method, RATE_BY + checker), run)
             same = _judge(run, concept, checker) == _judge(scored_by, concept, checker)
             reason = "" if same else "the labelled images were judged by another model or head"
             found.append(_corrected((concept, method, checker), values, counts, reason))
@@ -312,8 +313,8 @@ def _family(name: str) -> str:
 
 
 def _named(results: Results, concept: str, kind: str) -> list[str]:
-    metrics = results.metrics(concept)
-    return [metric.removeprefix(kind) for metric in metrics if metric.startswith(kind)]
+    columns = results.columns(concept)
+    return [column.removeprefix(kind) for column in columns if column.startswith(kind)]
 
 
 def _each(results: Results, kind: str) -> Iterator[tuple[str, str, str, dict[str, float]]]:

@@ -11,8 +11,8 @@ from analysis.compare import Comparison, Ties, compare
 from analysis.fitness import unfit
 from inputs.layout import ORIGINAL
 from metrics import ASPECTS
-from metrics.spec import OBJECT
-from records.results import Key, Results, ScoreRow
+from metrics.spec import ScoreKey
+from records.model import Results, ScoreRow
 from stats.best import METHOD
 from utils.errors import UserError
 from utils.text import printable
@@ -29,38 +29,38 @@ class Ranking:
     Attributes:
         marks: of a score that has the best value (``best``, or where nothing was tested
             ``untested``), or cannot be told from it (``tied``).
-        why_untested: (concept, metric) -> why there is no test.
-        unfit: (concept, metric) -> why its judge is unfit; its scores say nothing of methods.
+        why_untested: (concept, column) -> why there is no test.
+        unfit: (concept, column) -> why its judge is unfit; its scores say nothing of methods.
         references: concept -> the folder of images with the concept that stands in for a reference
             without it; by a distance from these, to forget nothing would be the best.
-        distances: the metrics that are such distances, (concept, metric).
+        distances: (concept, column) of such distances.
         against: a rate -> its comparison with the original model's, where there is one.
     """
 
-    marks: Mapping[Key, Mark] = field(default_factory=dict)
+    marks: Mapping[ScoreKey, Mark] = field(default_factory=dict)
     why_untested: Mapping[tuple[str, str], str] = field(default_factory=dict)
     unfit: Mapping[tuple[str, str], str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     distances: frozenset[tuple[str, str]] = frozenset()
-    against: Mapping[Key, Comparison] = field(default_factory=dict)
+    against: Mapping[ScoreKey, Comparison] = field(default_factory=dict)
 
-    def label(self, concept: str, metric: str) -> str:
+    def label(self, concept: str, column: str) -> str:
         """A metric's name for the head of a table or an axis."""
-        if (concept, metric) in self.unfit:
-            return f"{metric} (unfit judge)"
-        if (concept, metric) in self.distances:
-            return f"{metric} to {self.references[concept]}"
-        return metric
+        if (concept, column) in self.unfit:
+            return f"{column} (unfit judge)"
+        if (concept, column) in self.distances:
+            return f"{column} to {self.references[concept]}"
+        return column
 
-    def ranks(self, concept: str, metric: str) -> bool:
+    def ranks(self, concept: str, column: str) -> bool:
         """Whether a method may be better than another by a metric."""
-        return (concept, metric) not in self.unfit and (concept, metric) not in self.distances
+        return (concept, column) not in self.unfit and (concept, column) not in self.distances
 
     def higher_is_better(self, row: ScoreRow) -> bool | None:
         """The direction of a score; None where it makes no method better than another."""
-        return row.higher_is_better if self.ranks(row.concept, row.metric) else None
+        return row.higher_is_better if self.ranks(row.concept, row.column) else None
 
-    def meanings(self, keys: Iterable[Key], signs: Signs) -> list[str]:
+    def meanings(self, keys: Iterable[ScoreKey], signs: Signs) -> list[str]:
         """What the marks that some scores have mean."""
         marked = {key: mark for key in keys if (mark := self.marks.get(key))}
         found = []
@@ -68,8 +68,8 @@ class Ranking:
         if tested:
             found.append(f"{' and '.join(tested)}: {METHOD}; the original model is left out.")
         reasons = dict.fromkeys(
-            self.why_untested[concept, metric]
-            for (concept, _, metric), mark in marked.items()
+            self.why_untested[key.concept, key.column]
+            for key, mark in marked.items()
             if mark == "untested"
         )
         if reasons:
@@ -77,14 +77,14 @@ class Ranking:
             found.append(f"{signs['untested']}: the best value, {why}.")
         return found
 
-    def remarks(self, concept: str, metrics: Sequence[str]) -> list[str]:
-        """What must be known before a concept's numbers, by these metrics, are read."""
+    def remarks(self, concept: str, columns: Sequence[str]) -> list[str]:
+        """What must be known before a concept's numbers, in these columns, are read."""
         judges: dict[str, list[str]] = {}
-        for metric in metrics:
-            if reason := self.unfit.get((concept, metric)):
-                judges.setdefault(reason, []).append(metric)
+        for column in columns:
+            if reason := self.unfit.get((concept, column)):
+                judges.setdefault(reason, []).append(column)
         found = [f"Unfit judge, {', '.join(of)}: {reason}." for reason, of in judges.items()]
-        distances = [m for m in metrics if (concept, m) in self.distances]
+        distances = [c for c in columns if (concept, c) in self.distances]
         if distances:
             of = self.references[concept]
             found.append(
@@ -113,14 +113,13 @@ def ranking(results: Results, ties: Ties) -> Ranking:
     """
     judges, references, against = unfit(results), _references(results), _against(results)
     distances = frozenset(
-        (concept, metric)
-        for concept in references
-        for metric in results.metrics(concept)
-        if _is_distance(results, metric)
+        (row.concept, row.column)
+        for row in results.scores
+        if row.concept in references and _is_distance(results, row)
     )
-    marks: dict[Key, Mark] = {}
+    marks: dict[ScoreKey, Mark] = {}
     for key in ties.best | ties.tied:
-        of = key[0], key[2]
+        of = key.concept, key.column
         untested = of in ties.untested
         ranks = of not in judges and of not in distances and not results.by_key[key].stale
         if untested and _are_equal(results, *of):
@@ -130,8 +129,8 @@ def ranking(results: Results, ties: Ties) -> Ranking:
     return Ranking(marks, ties.untested, judges, references, distances, against)
 
 
-def _are_equal(results: Results, concept: str, metric: str) -> bool:
-    rows = [row for row in results.scores if (row.concept, row.metric) == (concept, metric)]
+def _are_equal(results: Results, concept: str, column: str) -> bool:
+    rows = results.of(concept, column)
     return len({row.value for row in rows if row.method != ORIGINAL}) == 1
 
 
@@ -156,25 +155,27 @@ def _references(results: Results) -> dict[str, str]:
     return found
 
 
-def _is_distance(results: Results, metric: str) -> bool:
-    spec = results.spec(metric)
-    return not metric.endswith(OBJECT) and spec.distance and ASPECTS[spec.aspect].uses_reference
+def _is_distance(results: Results, row: ScoreRow) -> bool:
+    spec = results.spec(row.metric)
+    return row.scope == "forgot" and spec.distance and ASPECTS[spec.aspect].uses_reference
 
 
-def _against(results: Results) -> dict[Key, Comparison]:
+def _against(results: Results) -> dict[ScoreKey, Comparison]:
     """The rates of every method, compared with the original model's."""
-    rates = {row.metric for row in results.scores if results.spec(row.metric).kind == "rate"}
+    rates = {row.column for row in results.scores if results.spec(row.metric).kind == "rate"}
     try:
-        found = compare(results, ORIGINAL, metrics=rates)
+        found = compare(results, ORIGINAL, columns=rates)
     except UserError:  # no original model
         return {}
-    return {(one.concept, one.a, one.metric): one for one in found.tested}
+    return {ScoreKey.of(one.concept, one.a, one.column): one for one in found.tested}
 
 
-def _below_original(results: Results, key: Key, against: Mapping[Key, Comparison] | None) -> bool:
+def _below_original(
+    results: Results, key: ScoreKey, against: Mapping[ScoreKey, Comparison] | None
+) -> bool:
     """Whether a presence rate is below the original model's: by a test, or without one by value."""
-    original = results.by_key.get((key[0], ORIGINAL, key[2]))
-    if results.spec(key[2]).role != "presence" or original is None or original.value is None:
+    original = results.by_key.get(key._replace(method=ORIGINAL))
+    if results.spec(key.metric).role != "presence" or original is None or original.value is None:
         return True
     if against is None:
         return results.by_key[key].value < original.value

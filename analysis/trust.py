@@ -12,8 +12,8 @@ from analysis.fitness import judged_rate, unfit
 from analysis.verify import Finding, verify_run
 from inputs.layout import ORIGINAL, method_entries
 from metrics.indicators import RATE_BY
-from metrics.spec import scope_of
-from records.results import Key, Results, ScoreRow
+from metrics.spec import ScoreKey
+from records.model import Results, ScoreRow
 from utils.errors import UserError
 
 _REFERENCE = ""  # the method of a place that is a reference
@@ -65,17 +65,17 @@ class Trust:
         """What speaks against a score, to stand after its name; empty if nothing does."""
         return self._unsound(row) or self._incomplete(row) or self._misjudged(row)
 
-    def why_not_scored(self, key: Key) -> str:
+    def why_not_scored(self, key: ScoreKey) -> str:
         """Why the last run did not compute a score, with a colon before; empty if not known."""
-        aspect = self.results.spec(key[2]).aspect
+        aspect = self.results.spec(key.metric).aspect
         reasons = (
             f": {one['reason']}"
             for one in self.results.manifest.get("not_scored", ())
-            if one["aspect"] == aspect and one["concept"].partition(" (")[0] in ("", key[0])
+            if one["aspect"] == aspect and one["concept"].partition(" (")[0] in ("", key.concept)
         )
         return next(reasons, "")
 
-    def verify(self, keys: Sequence[Key]) -> None:
+    def verify(self, keys: Sequence[ScoreKey]) -> None:
         """Make sure that what numbers of earlier runs were computed from is what it was.
 
         Raises:
@@ -91,9 +91,9 @@ class Trust:
             if not mine or (self.terms.fresh and run is self.results.manifest):
                 continue
             wanted = {
-                (concept, method, scope_of(metric))
-                for concept, own, metric in mine
-                for method in (own, ORIGINAL, _REFERENCE)
+                (key.concept, method, key.scope)
+                for key in mine
+                for method in (key.method, ORIGINAL, _REFERENCE)
             }
             places = [place for place in _places(run) if _place_key(place) in wanted]
             self._insist(verify_run(run, {place["folder"] for place in places}))
@@ -122,27 +122,27 @@ class Trust:
                         "scored; score again, or name the methods with --methods"
                     )
 
-    def judge(self, key: Key) -> str:
+    def judge(self, key: ScoreKey) -> str:
         """Who judged, for people: a pass is worth no more than its judge."""
-        if judged_rate(self.results, key[2]) is None:
+        if judged_rate(self.results, key.column) is None:
             return ""
-        name = key[2].removeprefix(RATE_BY)
+        name = key.column.removeprefix(RATE_BY)
         if self._is_judged(key):
             said = self.results.judge_of(key)
             name = " ".join(filter(None, (said.get("name"), said.get("preset"))))
-        tried = self.results.by_key.get((key[0], ORIGINAL, key[2]))
+        tried = self.results.by_key.get(key._replace(method=ORIGINAL))
         against = "tried on the original model's images" if tried else "tried on no original model"
-        return f"{key[0]} by {name}, {against}"
+        return f"{key.concept} by {name}, {against}"
 
-    def _is_judged(self, key: Key) -> bool:
-        return self.results.spec(key[2]).aspect == "forgetting"
+    def _is_judged(self, key: ScoreKey) -> bool:
+        return self.results.spec(key.metric).aspect == "forgetting"
 
     def _untried(self, row: ScoreRow) -> str:
         """Why nothing shows that the judge ever finds the concept; empty where something does."""
-        seen_by = judged_rate(self.results, row.metric)
+        seen_by = judged_rate(self.results, row.column)
         if seen_by is None:
             return ""
-        tried = (row.concept, ORIGINAL, seen_by) in self.results.by_key
+        tried = ScoreKey.of(row.concept, ORIGINAL, seen_by) in self.results.by_key
         labelled = any(row.concept in run.get("calibration", {}) for run in self.results.runs)
         return "" if tried or labelled else "there is no original model to try it on"
 
@@ -163,13 +163,12 @@ class Trust:
         return ""
 
     def _incomplete(self, row: ScoreRow) -> str:
-        scope = scope_of(row.metric)
-        place = self.places.get((row.concept, row.method, scope))
+        place = self.places.get((row.concept, row.method, row.scope))
         if place is None:
             return "is of a folder that the manifest does not know"
         if not place["images"]:
             return "is of a folder without an image"
-        original = self.places.get((row.concept, ORIGINAL, scope), place)
+        original = self.places.get((row.concept, ORIGINAL, row.scope), place)
         images = max(place["images"], original["images"])
         counted = min(row.n, place["distinct"], images - self._without_counterpart(row))
         if images - counted > self.terms.most_unreadable * images:
@@ -186,13 +185,13 @@ class Trust:
         own, original = (
             {PurePosixPath(name).with_suffix("") for name in found.names} if found else set()
             for method in (row.method, ORIGINAL)
-            for found in [self.results.per_image.get((row.concept, method, row.metric))]
+            for found in [self.results.per_image.get(row.key._replace(method=method))]
         )
         return len(original - own) if own else 0
 
     def _misjudged(self, row: ScoreRow) -> str:
         """What is wrong with who judged."""
-        reason = self._unfit.get((row.concept, row.metric)) or self._untried(row)
+        reason = self._unfit.get((row.concept, row.column)) or self._untried(row)
         if reason and not self.terms.allow_unfit:
             return f"is by an unfit judge: {reason} (--allow-unfit-judge takes its word)"
         if not self._is_judged(row.key):

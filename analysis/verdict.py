@@ -5,9 +5,9 @@ from __future__ import annotations
 from analysis.compare import Comparison
 from analysis.ranking import SIGNS, Ranking
 from inputs.layout import ORIGINAL
-from metrics.spec import OBJECT
+from metrics.spec import ScoreKey, parse_column
 from records.files import CHANGED
-from records.results import Results, ScoreRow
+from records.model import Results, ScoreRow
 from report.plots import prices
 from report.tables import images_of, number
 from utils.text import printable
@@ -34,31 +34,31 @@ def few_images(results: Results, concept: str) -> str:
 
 
 def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> str:
-    def row(metric: str) -> ScoreRow | None:
-        found = results.by_key.get((concept, method, metric))
+    def row(column: str) -> ScoreRow | None:
+        found = results.by_key.get(ScoreKey.of(concept, method, column))
         return None if found is None or found.value is None else found
 
     parts = []
     if presence := row("presence_rate"):
         parts.append(_presence(results, ranking, presence))
-    known = [found for metric in _named(results, ranking, concept) if (found := row(metric))]
+    known = [found for column in _named(results, ranking, concept) if (found := row(column))]
     parts += [_price(ranking, found) for found in known[:_MOST]]
     people = row("yolo_person")
     one = people and people.higher_is_better and ranking.against.get(people.key)
     if one and one.significant:
-        beside = _beside(one, people, results.by_key[concept, ORIGINAL, people.metric])
+        beside = _beside(one, people, results.by_key[people.key._replace(method=ORIGINAL)])
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
 
 
 def _presence(results: Results, ranking: Ranking, row: ScoreRow) -> str:
     concept = printable(row.concept)
-    if (row.concept, row.metric) in ranking.unfit:
+    if (row.concept, row.column) in ranking.unfit:
         return (
             f"whether {concept} is gone cannot be told (unfit judge: it sees it in {_share(row)})"
         )
     text = f"{concept} still present in {_share(row)} {SIGNS[ranking.marks.get(row.key)]}".rstrip()
-    original = results.by_key.get((row.concept, ORIGINAL, row.metric))
+    original = results.by_key.get(row.key._replace(method=ORIGINAL))
     if row.method == ORIGINAL or original is None or original.value is None:
         return text
     one = ranking.against.get(row.key)
@@ -69,19 +69,18 @@ def _presence(results: Results, ranking: Ranking, row: ScoreRow) -> str:
 
 def _named(results: Results, ranking: Ranking, concept: str) -> list[str]:
     """The price that each aspect is known for: the first of its own."""
-    found: dict[tuple[str, bool], str] = {}
-    for metric in prices(results, ranking, concept):
-        aspect = results.spec(metric).aspect, metric.endswith(OBJECT)
-        if metric.removesuffix(OBJECT) != "yolo_person":  # compared with the original's, below
-            found.setdefault(aspect, metric)
+    found: dict[tuple[str, str], str] = {}
+    for column in prices(results, ranking, concept):
+        metric, scope = parse_column(column)
+        if metric != "yolo_person":  # compared with the original's, below
+            found.setdefault((results.spec(metric).aspect, scope), column)
     return list(found.values())
 
 
 def _price(ranking: Ranking, row: ScoreRow) -> str:
-    name = row.metric.removesuffix(OBJECT)
-    name = name if "_" in name else name.upper()
-    of = " of unrelated images" if row.metric.endswith(OBJECT) else ""
-    if (row.concept, row.metric) in ranking.distances:
+    name = row.metric if "_" in row.metric else row.metric.upper()
+    of = " of unrelated images" if row.scope == "unrelated" else ""
+    if (row.concept, row.column) in ranking.distances:
         of = f" to {ranking.references[row.concept]}'s images with the concept"
     interval = ""
     if row.ci_low is not None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from inputs.images import UnreadableImageError, decode, first_of_each, read, scan
 from records.files import file_sha256, folder_digest
-from records.results import Results
+from records.model import Results
 from utils.errors import UserError
 from utils.text import printable
 
@@ -113,13 +113,13 @@ def _same_images(item: _Item) -> bool:
     )
 
 
-def _digest(image: Path, must_decode: bool) -> str | None:
+def _digest(image: Path, must_decode: bool) -> str:
     try:
         data = read(image)
         if must_decode:
             decode(data)
     except UnreadableImageError:
-        return None
+        return ""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -11,7 +11,7 @@ from analysis.effective import EffectiveRate, effective_rate
 from analysis.ranking import Ranking
 from inputs.layout import ORIGINAL
 from inputs.prompts import prompt_key
-from records.results import Results
+from records.model import Results
 from stats.intervals import FEWEST_CLUSTERS, student_quantile
 
 Kind = Literal["present", "kept", "broken", "untold"]
@@ -97,7 +97,7 @@ def fates(results: Results, ranking: Ranking) -> list[Fate]:
 
 def _scenes(results: Results, ranking: Ranking, concept: str) -> _Scenes | None:
     """None where no scene was measured."""
-    if not {"clip_score", "yolo_person"} & set(results.metrics(concept)):
+    if not {"clip_score", "yolo_person"} & set(results.columns(concept)):
         return None
     if reason := ranking.unfit.get((concept, "presence_rate")):
         return _Scenes({}, frozenset(), f"not told where the concept is not seen: {reason}")

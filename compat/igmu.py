@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.run import Cell, Models, Result, StoredData, metric_name
+from evaluation.run import Cell, Models, Result, StoredData
 from extractors.base import Extractor
 from features.engine import Extraction
 from features.store import FeatureStore
@@ -117,7 +117,7 @@ class PublishedScripts:
                 {
                     "concept": cell.task.concept.name,
                     "method": result.method.method.folder,
-                    "metric": metric_name(result, main),
+                    "metric": result.key(main).column,
                     "value": main.value,
                     "published": theirs.value,
                     "published_low": theirs.low,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.published import DEPTHS, merged, published_json
-from evaluation.run import Result, metric_name
+from evaluation.run import Result
 from metrics import ASPECTS, specs
-from metrics.base import Score
-from metrics.spec import OBJECT, scope_of
+from metrics.base import Score, ScoreWarning
+from metrics.spec import parse_column
 from records import generation
 from records.files import CHANGED, MANIFEST, read_sealed, seal, write_csv, write_json
 from utils.errors import UserError
@@ -152,12 +152,12 @@ def _replaced(results: Sequence[Result], earlier: Iterable[_Key]) -> set[_Key]:
         for r in results
     }
     return score_keys(results) | {
-        key for key in earlier if (*key[:2], scope_of(key[2]), aspect_of(key[2])) in scored
+        key for key in earlier if (*key[:2], parse_column(key[2])[1], aspect_of(key[2])) in scored
     }
 
 
 def _aspect_of(metric: str) -> str | None:
-    return next((spec.aspect for spec in specs() if spec.describes(metric)), None)
+    return next((spec.aspect for spec in specs() if spec.describes(parse_column(metric)[0])), None)
 
 
 def _published(earlier: Earlier, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,14 +190,14 @@ def _changed(manifest: Mapping[str, Any], last: Mapping[str, Any] | None) -> set
 def _marked(rows: Iterable[dict[str, Any]], changed: Set[_Place]) -> Iterator[dict[str, Any]]:
     """The rows; those of images, or of a reference, that are others now say so."""
     compared = {spec.name for name in ASPECTS for spec in _compared(ASPECTS[name])}
+    changed_warning = asdict(ScoreWarning("images_changed", CHANGED))
     for row in rows:
-        name = row["metric"].removesuffix(OBJECT)
-        scope = scope_of(row["metric"])
+        name, scope = parse_column(row["metric"])
         places = {(row["concept"], row["method"], scope)}
         if name in compared:
             places.add((row["concept"], "", scope))
         if places & changed and not row["stale"]:
-            row = {**row, "stale": True, "warnings": [*row["warnings"], CHANGED]}
+            row = {**row, "stale": True, "warnings": [*row["warnings"], changed_warning]}
         yield row
 
 
@@ -208,7 +208,7 @@ def _compared(aspect: Any) -> tuple[Any, ...]:
 def score_keys(results: Iterable[Result]) -> set[tuple[str, str, str]]:
     """Return (concept, method, metric) of every score."""
     return {
-        (result.cell.task.concept.name, result.method.method.folder, metric_name(result, score))
+        (result.cell.task.concept.name, result.method.method.folder, result.key(score).column)
         for result in results
         for score in result.scores
     }
@@ -220,14 +220,14 @@ def score_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
         {
             "concept": result.cell.task.concept.name,
             "method": result.method.method.folder,
-            "metric": metric_name(result, score),
+            "metric": result.key(score).column,
             "value": score.value,
             "ci_low": score.ci_low,
             "ci_high": score.ci_high,
             "n": score.n,
             "unit": score.unit,
             "higher_is_better": score.higher_is_better,
-            "warnings": list(score.warnings),
+            "warnings": [asdict(warning) for warning in score.warnings],
             "stale": False,
         }
         for result in results
@@ -241,12 +241,14 @@ def _finite(score: Score) -> Score:
     if all(number is None or math.isfinite(number) for number in numbers):
         return score
     why = f"came out as {score.value}, from {score.ci_low} to {score.ci_high}"
-    return replace(score, value=None, ci_low=None, ci_high=None).warn(why)
+    return replace(score, value=None, ci_low=None, ci_high=None).warn(
+        ScoreWarning("not_finite", why)
+    )
 
 
 def _write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write ``scores.csv``, the view of ``scores.json`` for people and spreadsheets."""
-    told = ({**row, "warnings": "; ".join(row["warnings"])} for row in rows)
+    told = ({**row, "warnings": "; ".join(w["text"] for w in row["warnings"])} for row in rows)
     write_csv(path, COLUMNS, ([row[column] for column in COLUMNS] for row in told))
 
 
@@ -295,7 +297,7 @@ def _merged_rows(
         (
             result.cell.task.concept.name,
             result.method.method.folder,
-            metric_name(result, score),
+            result.key(score).column,
             name,
             value,
         )

@@ -10,7 +10,7 @@ from operator import eq, ge, gt, le, lt
 from pathlib import Path
 
 from metrics import specs
-from metrics.spec import OBJECT, MetricSpec
+from metrics.spec import SCOPES, MetricSpec, column, parse_column
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import alike, match
 
@@ -51,7 +51,7 @@ class Rule:
     Attributes:
         text: as the user wrote it.
         where: a concept, a method, or both with a dot between; empty for all.
-        metric: its name in the results.
+        column: the metric's name in the results.
         field: a key of ``FIELDS``.
         sign: a key of ``OPERATORS``; ``>`` of a rule against earlier results.
         limit: what the number is held against, in the metric's unit.
@@ -60,7 +60,7 @@ class Rule:
 
     text: str
     where: str
-    metric: str
+    column: str
     field: str
     sign: str
     limit: float
@@ -170,11 +170,15 @@ def _metric(
     text: str, where: str, name: str, specs: Sequence[MetricSpec]
 ) -> tuple[str, MetricSpec]:
     """The metric's own name, and its spec."""
-    singles = {spec.name + end: spec for spec in specs if not spec.family for end in ("", OBJECT)}
+    singles = {
+        column(spec.name, scope): spec for spec in specs if not spec.family for scope in SCOPES
+    }
     known = match(name, singles)
     if known is not None:
         return known, singles[known]
-    family = next((spec for spec in specs if spec.family and spec.describes(name)), None)
+    family = next(
+        (spec for spec in specs if spec.family and spec.describes(parse_column(name)[0])), None
+    )
     if family is not None:
         return name, family
     if match(where.rpartition(".")[2], singles) is not None:
@@ -198,7 +202,7 @@ def _limit(text: str, number: str, percent: str, metric: str, spec: MetricSpec) 
 def _check_range(rule: Rule, spec: MetricSpec) -> None:
     low = -math.inf if spec.low is None else spec.low
     high = math.inf if spec.high is None else spec.high
-    span = f"{rule.metric} is {_span(spec)}"
+    span = f"{rule.column} is {_span(spec)}"
     if not low <= rule.limit <= high:
         share = (low, high) == (0, 1) and 1 < rule.limit <= 100
         hint = f"; for {rule.limit:g} percent write {rule.limit:g}%" if share else ""

@@ -12,8 +12,9 @@ from typing import Any, cast
 from checkers import CHECKERS, CheckerOptions
 from evaluation.rules import check_rule
 from extractors import model_names
-from inputs.config import BenchmarkConfig, load_config
+from inputs.config import BenchmarkConfig, config_plugins, load_config
 from metrics import ASPECTS
+from utils import plugins
 from utils.files import expanded
 from utils.settings import PLACES, Settings, default_cache_dir, environment
 
@@ -160,6 +161,7 @@ def settle(
     Raises:
         UserError: a variable or a configuration that means nothing.
     """
+    plugins.load(run.plugins)
     variables = environment(os.environ, model_names())
     benchmark = load(run.config or variables.places.get("config"))
     said = {name: value for name in PLACES if (value := getattr(run, name)) is not None}
@@ -187,14 +189,14 @@ def settle(
 
 
 def load(path: Path | None) -> BenchmarkConfig:
-    """Read a configuration; the bundled one where none is named.
+    """Read a configuration, having loaded its plug-ins; the bundled one where none is named.
 
     Raises:
         UserError: it cannot be read, or its mistakes.
     """
-    return load_config(
-        path or DATASET / "benchmark.yaml", CHECKERS, ASPECTS, model_names(), check_rule
-    )
+    path = path or DATASET / "benchmark.yaml"
+    plugins.load(config_plugins(path))
+    return load_config(path, CHECKERS, ASPECTS, model_names(), check_rule)
 
 
 def split(names: Iterable[str]) -> tuple[str, ...]:

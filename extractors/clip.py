@@ -133,7 +133,7 @@ class ClipExtractor(KeepsNetwork):
         UserError: it is no CLIP, or the file is not the published one.
     """
 
-    name = "clip"
+    name = option = "clip"
     slow_to_load = False
     default_model = "openai/clip-vit-base-patch32"
 
@@ -204,7 +204,7 @@ class ClipExtractor(KeepsNetwork):
 class ClipScoreExtractor(ClipExtractor):
     """The same of the larger model that CLIP scores are computed with."""
 
-    name = "clip_score"
+    name = option = "clip_score"
     default_model = "openai/clip-vit-base-patch16"
 
     def check(self) -> None:

@@ -50,6 +50,7 @@ class InceptionExtractor(KeepsNetwork):
     """
 
     name = "inception"
+    option = "inception"
     rows = Embeddings(2048)
     slow_to_load = True
 

@@ -65,6 +65,7 @@ class NudeNetExtractor(KeepsNetwork):
     """
 
     name = "nudenet"
+    option = "nudenet"
     rows = Detections()
     slow_to_load = False
 

@@ -42,6 +42,7 @@ class PixelsExtractor:
     """
 
     name = "pixels"
+    option: str | None = None
     rows = Embeddings(2)
     slow_to_load = True
 

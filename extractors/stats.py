@@ -29,6 +29,7 @@ class StatsExtractor:
     """
 
     name = "stats"
+    option: str | None = None
     rows = Embeddings(4)
     slow_to_load = False
 

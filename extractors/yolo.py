@@ -67,6 +67,7 @@ class YoloExtractor(KeepsNetwork):
     """
 
     name = "yolo"
+    option = "yolo"
     rows = Detections()
     slow_to_load = True
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from evaluation.run_config import RunConfig
     from igmu.folders import clip_score, fid, kid, lpips, presence, psnr, ssim
     from metrics.base import Score
-    from records.results import Results
-    from records.results import read_results as load_results
+    from records.model import Results
+    from records.store import read_results as load_results
     from utils.errors import UserError
 
 __version__ = VERSION
@@ -45,12 +45,12 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Results": "records.results:Results",
+    "Results": "records.model:Results",
     "RunConfig": "evaluation.run_config:RunConfig",
     "Score": "metrics.base:Score",
     "UserError": "utils.errors:UserError",
     "evaluate": "evaluation.pipeline:evaluate",
-    "load_results": "records.results:read_results",
+    "load_results": "records.store:read_results",
 } | {
     name: f"igmu.folders:{name}"
     for name in ("clip_score", "fid", "kid", "lpips", "presence", "psnr", "ssim")

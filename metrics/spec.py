@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-OBJECT = "_object"  # after the name of a metric of unrelated images
+_UNRELATED = "_object"  # after the name of a metric of unrelated images
 Kind = Literal["rate", "mean", "set"]
 Role = Literal["presence", "damage", "quality", "side"]
 Scope = Literal["forgot", "unrelated"]
+SCOPES: tuple[Scope, ...] = ("forgot", "unrelated")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class MetricSpec:
         low, high: what its values can be, both ends included; None where there is no end.
         family: there are several, such as one a checker.
         shown: in tables; not what says the same as another metric, or the same of every method.
+        compared: between methods, for the same reason.
         distance: it says how far images are from the reference's, if its aspect uses one.
         same_n: biased by the number of images: values of different n are never compared.
         scopes: on which images it is defined.
@@ -45,20 +47,15 @@ class MetricSpec:
     high: float | None = None
     family: bool = False
     shown: bool = True
+    compared: bool = True
     distance: bool = True
     same_n: bool = False
-    scopes: tuple[Scope, ...] = ("forgot", "unrelated")
+    scopes: tuple[Scope, ...] = SCOPES
     definition: str = ""
 
     def describes(self, metric: str) -> bool:
-        """Whether this is the spec of a metric, on whichever images."""
-        name = metric.removesuffix(OBJECT)
-        return name.startswith(self.name) if self.family else name == self.name
-
-
-def scope_of(metric: str) -> Scope:
-    """Return which images a metric is of: ``forgot`` or ``unrelated``."""
-    return "unrelated" if metric.endswith(OBJECT) else "forgot"
+        """Whether this is the spec of a metric."""
+        return metric.startswith(self.name) if self.family else metric == self.name
 
 
 class ScoreKey(NamedTuple):
@@ -74,6 +71,12 @@ class ScoreKey(NamedTuple):
     method: str
     metric: str
 
+    @classmethod
+    def of(cls, concept: str, method: str, column: str) -> ScoreKey:
+        """The key of a method's score by its column."""
+        metric, scope = parse_column(column)
+        return cls(concept, scope, method, metric)
+
     @property
     def column(self) -> str:
         """The metric's name in CSV files, tables and rules: scopes are told apart."""
@@ -82,7 +85,7 @@ class ScoreKey(NamedTuple):
 
 def column(metric: str, scope: Scope) -> str:
     """Return a metric's name in CSV files, tables and rules."""
-    return metric if scope == "forgot" else metric + OBJECT
+    return metric if scope == "forgot" else metric + _UNRELATED
 
 
 def parse_column(name: str) -> tuple[str, Scope]:
@@ -91,4 +94,5 @@ def parse_column(name: str) -> tuple[str, Scope]:
     >>> parse_column("fid_object")
     ('fid', 'unrelated')
     """
-    return name.removesuffix(OBJECT), scope_of(name)
+    metric = name.removesuffix(_UNRELATED)
+    return metric, "forgot" if metric == name else "unrelated"

@@ -16,7 +16,7 @@ from evaluation.run import Result
 from metrics.base import Judged
 from metrics.forgetting import Presence, class_accuracy, presence
 from records.files import write_csv, write_json
-from records.results import Results
+from records.model import Results
 from utils.name_to_id import NAME_TO_ID, match
 
 TOP_CLASSES = 5

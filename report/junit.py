@@ -16,9 +16,8 @@ def junit(checks: Sequence[Check]) -> str:
         "testsuite", name="unlearning gate", tests=str(len(checks)), failures=str(failed)
     )
     for check in checks:
-        concept, method, _ = check.key
-        name = printable(f"{method}: not {check.rule.text.strip()}")
-        case = ET.SubElement(suite, "testcase", classname=printable(concept), name=name)
+        name = printable(f"{check.key.method}: not {check.rule.text.strip()}")
+        case = ET.SubElement(suite, "testcase", classname=printable(check.key.concept), name=name)
         if check.failed:
             ET.SubElement(case, "failure", message=printable(str(check)))
     ET.indent(suite)

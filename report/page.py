@@ -14,16 +14,15 @@ from analysis.views import Effective, Fate, effective, fates
 from inputs.images import natural_key
 from inputs.layout import ORIGINAL
 from inputs.prompts import prompt_key
-from metrics.spec import OBJECT
+from metrics.spec import SCOPES, ScoreKey, parse_column
 from records.files import remove_unfinished, replace_file
-from records.results import Key, Results
+from records.model import Results
 from report.page_judges import judging, of_concept
 from report.plots import FRONT, damages, directions, pareto, write_plots
-from report.tables import latex, legend, markdown, shown_metrics
+from report.tables import latex, legend, markdown, shown_columns
 from utils.text import printable
 
 _HERE = Path(__file__).parent
-_SCOPES = ("forgot", "unrelated")
 _MOST_VALUES = 500_000  # of single images, a concept and scope: some five megabytes
 _Thumbnails = Mapping[tuple[str, str, str], Mapping[str, str]]
 
@@ -146,8 +145,8 @@ def _concept(
     pictures: _Thumbnails,
 ) -> dict[str, Any]:
     methods = results.methods(concept)
-    metrics = shown_metrics(results, concept)
-    rows = {row.metric: row for row in results.scores if row.concept == concept}
+    metrics = shown_columns(results, concept)
+    rows = {row.column: row for row in results.scores if row.concept == concept}
     prices = damages(results, ranked, concept)
     remarks = [few_images(results, concept), *ranked.remarks(concept, metrics)]
     return {
@@ -165,7 +164,7 @@ def _concept(
             for m in metrics
         ],
         "scores": [
-            [_score(results, (concept, m, metric), ranked) for metric in metrics] for m in methods
+            [_score(results, ScoreKey.of(concept, m, c), ranked) for c in metrics] for m in methods
         ],
         "n": max(row.n for row in rows.values()),
         "verdict": [sentences[concept, m] for m in methods],
@@ -183,7 +182,7 @@ def _concept(
                 **table,
                 "texts": _texts(results, concept, scope, table["prompts"]),
             }
-            for scope in _SCOPES
+            for scope in SCOPES
             if (table := _images(results, concept, methods, metrics, scope))
         ],
         "thumbnails": {
@@ -194,13 +193,13 @@ def _concept(
                 }
                 for m in methods
             ]
-            for scope in _SCOPES
+            for scope in SCOPES
         },
         "warnings": _warnings(results, concept),
     }
 
 
-def _score(results: Results, key: Key, ranked: Ranking) -> list[Any] | None:
+def _score(results: Results, key: ScoreKey, ranked: Ranking) -> list[Any] | None:
     row = results.by_key.get(key)
     if row is None:
         return None
@@ -238,11 +237,11 @@ def _images(
         images there are than a page can hold.
     """
     tables = {
-        (method, m): dict(zip(one.names, _in_unit(results, (concept, method, m)), strict=True))
+        (method, m): dict(zip(one.names, _in_unit(results, key), strict=True))
         for m in metrics
         for method in methods
-        if m.endswith(OBJECT) == (scope == "unrelated")
-        and (one := results.per_image.get((concept, method, m))) is not None
+        if parse_column(m)[1] == scope
+        and (one := results.per_image.get(key := ScoreKey.of(concept, method, m))) is not None
     }
     every = sorted({name for table in tables.values() for name in table}, key=natural_key)
     if not every:
@@ -274,10 +273,10 @@ def _texts(results: Results, concept: str, scope: str, prompts: Sequence[str]) -
     return {key: known[key] for key in dict.fromkeys(prompts) if key in known}
 
 
-def _in_unit(results: Results, key: Key) -> list[float]:
+def _in_unit(results: Results, key: ScoreKey) -> list[float]:
     """The values of single images, in the unit of their score: a rate may be in percent."""
     values = results.per_image[key].values
-    in_percent = results.spec(key[2]).kind == "rate" and results.by_key[key].unit == "%"
+    in_percent = results.spec(key.metric).kind == "rate" and results.by_key[key].unit == "%"
     return (100 * values if in_percent else values).tolist()
 
 
@@ -293,8 +292,8 @@ def _warnings(results: Results, concept: str) -> list[str]:
     found: dict[str, list[str]] = {}
     for row in results.scores:
         if row.concept == concept:
-            for warning in row.warnings:
-                found.setdefault(warning, []).append(f"{results.title(row.method)} {row.metric}")
+            for warning in row.texts:
+                found.setdefault(warning, []).append(f"{results.title(row.method)} {row.column}")
     return [
         printable(
             f"{warning} ({', '.join(of[:3])}{f' and {len(of) - 3} more' if len(of) > 3 else ''})"

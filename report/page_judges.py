@@ -8,7 +8,8 @@ from typing import Any
 from analysis.judges import Agreement, CorrectedRate, Curve, agreements, corrected, curves
 from analysis.ranking import SIGNS, Ranking
 from metrics.indicators import RATE_BY
-from records.results import Key, Results
+from metrics.spec import ScoreKey
+from records.model import Results
 from utils.text import printable
 
 _LISTED = 500  # disagreements of a pair; images.parquet has them all
@@ -24,9 +25,9 @@ def judging(results: Results, ranked: Ranking) -> dict[str, dict[str, Any]]:
     found = {}
     for concept in results.concepts:
         checkers = [
-            metric.removeprefix(RATE_BY)
-            for metric in results.metrics(concept)
-            if metric.startswith(RATE_BY)
+            column.removeprefix(RATE_BY)
+            for column in results.columns(concept)
+            if column.startswith(RATE_BY)
         ]
         if checkers:
             methods = results.methods(concept)
@@ -34,7 +35,7 @@ def judging(results: Results, ranked: Ranking) -> dict[str, dict[str, Any]]:
                 "checkers": checkers,
                 "unfit": [ranked.unfit.get((concept, RATE_BY + c), "") for c in checkers],
                 "rates": [
-                    [_rate(results, ranked, (concept, m, RATE_BY + c)) for c in checkers]
+                    [_rate(results, ranked, ScoreKey.of(concept, m, RATE_BY + c)) for c in checkers]
                     for m in methods
                 ],
                 "agreements": _agreements(of_concept(concept, agreed), methods),
@@ -50,7 +51,7 @@ def of_concept(concept: str, found: Sequence[Any]) -> list[Any]:
     return [one for one in found if one.concept == concept]
 
 
-def _rate(results: Results, ranked: Ranking, key: Key) -> list[Any] | None:
+def _rate(results: Results, ranked: Ranking, key: ScoreKey) -> list[Any] | None:
     row = results.by_key.get(key)
     if row is None:
         return None

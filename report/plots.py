@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from analysis.ranking import Ranking
 from inputs.layout import ORIGINAL
 from metrics import specs
-from metrics.spec import OBJECT
-from records.results import Results, ScoreRow
-from report.tables import shown_metrics
+from metrics.fid import MOSTLY_BIAS
+from metrics.spec import ScoreKey
+from records.model import Results, ScoreRow
+from report.tables import shown_columns
 from utils.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BIAS = "mostly bias"  # in a warning of FID: of so few images it says little
 _LONGEST = 80  # characters of a concept in a file's name
 _COLUMNS = 3  # of bar plots
 _LINES = "Square: the original model. Lines: 95% intervals, where there are any."
@@ -34,25 +34,25 @@ def prices(results: Results, ranking: Ranking, concept: str) -> list[str]:
 
     order = {spec.name: place for place, spec in enumerate(specs())}
 
-    def lacks(metric: str) -> tuple[float, ...]:
-        rows = [row for row in results.scores if (row.concept, row.metric) == (concept, metric)]
+    def lacks(column: str) -> tuple[float, ...]:
+        rows = results.of(concept, column)
         return (
-            metric.endswith(OBJECT),
-            not ranking.ranks(concept, metric),
-            any(_BIAS in warning for row in rows for warning in row.warnings),
+            rows[0].scope == "unrelated",
+            not ranking.ranks(concept, column),
+            any(w.code == MOSTLY_BIAS for row in rows for w in row.warnings),
             all(row.ci_low is None for row in rows),
-            order.get(results.spec(metric).name, len(order)),
+            order.get(results.spec(column).name, len(order)),
         )
 
     mine = [row for row in results.scores if row.concept == concept]
-    unranked = {row.metric for row in mine if row.higher_is_better is None}
-    damage = {row.metric: None for row in mine if results.spec(row.metric).role == "damage"}
-    return sorted((metric for metric in damage if metric not in unranked), key=lacks)
+    unranked = {row.column for row in mine if row.higher_is_better is None}
+    damage = {row.column: None for row in mine if results.spec(row.metric).role == "damage"}
+    return sorted((column for column in damage if column not in unranked), key=lacks)
 
 
 def damages(results: Results, ranking: Ranking, concept: str) -> list[str]:
     """The prices that presence is plotted against; none where there is no presence rate."""
-    if "presence_rate" not in results.metrics(concept):
+    if "presence_rate" not in results.columns(concept):
         return []
     return prices(results, ranking, concept)
 
@@ -83,7 +83,7 @@ def pareto(results: Results, ranking: Ranking, concept: str, metric: str) -> lis
 
 def directions(row: ScoreRow, ranking: Ranking) -> str:
     """Which values of a damage are better, in words for an axis."""
-    if (row.concept, row.metric) in ranking.distances:
+    if (row.concept, row.column) in ranking.distances:
         return "distance from images with the concept: neither direction is better"
     return f"{'higher' if row.higher_is_better else 'lower'} is better"
 
@@ -98,7 +98,7 @@ def write_plots(results: Results, ranking: Ranking) -> list[Path]:
         if known := damages(results, ranking, concept):
             figure = _tradeoff(results, ranking, concept, known[0])
             paths += _save(figure, results.folder / f"tradeoff_{stem}")
-        if shown_metrics(results, concept):
+        if shown_columns(results, concept):
             paths += _save(_bars(results, ranking, concept), results.folder / f"bars_{stem}")
     return paths
 
@@ -121,7 +121,8 @@ def file_stems(concepts: Sequence[str]) -> dict[str, str]:
 def _both(
     results: Results, concept: str, method: str, metric: str
 ) -> tuple[ScoreRow, ScoreRow] | None:
-    rows = [results.by_key.get((concept, method, m)) for m in ("presence_rate", metric)]
+    keys = (ScoreKey.of(concept, method, column) for column in ("presence_rate", metric))
+    rows = list(map(results.by_key.get, keys))
     return None if any(row is None or row.value is None for row in rows) else tuple(rows)
 
 
@@ -144,7 +145,7 @@ def _tradeoff(results: Results, ranking: Ranking, concept: str, metric: str) -> 
         )
         inside = "C0" if method in front else "white"
         axis.plot(x.value, y.value, marker, color="C0", markerfacecolor=inside, zorder=2)
-    about = next(row for row in results.scores if (row.concept, row.metric) == (concept, metric))
+    about = results.of(concept, metric)[0]
     unfit = (concept, "presence_rate") in ranking.unfit
     present = "unfit judge: it says little" if unfit else "lower is better"
     axis.set_xlabel(f"concept still present (presence_rate, {present})")
@@ -201,7 +202,7 @@ def _meet(
 
 
 def _bars(results: Results, ranking: Ranking, concept: str) -> Figure:
-    metrics, methods = shown_metrics(results, concept), results.methods(concept)
+    metrics, methods = shown_columns(results, concept), results.methods(concept)
     columns = min(_COLUMNS, len(metrics))
     rows = -(-len(metrics) // columns)
     left, tall = 2.0, 0.7 + 0.2 * len(methods)  # inches
@@ -215,7 +216,7 @@ def _bars(results: Results, ranking: Ranking, concept: str) -> Figure:
         axis = figure.add_axes(
             (corner[0] / width, corner[1] / height, size[0] / width, size[1] / height)
         )
-        scores = [results.by_key.get((concept, method, metric)) for method in methods]
+        scores = [results.by_key.get(ScoreKey.of(concept, method, metric)) for method in methods]
         _draw_bars(axis, scores, ranking)
         axis.set_yticks(range(len(methods)), [])
         if column == 0:
@@ -227,7 +228,7 @@ def _draw_bars(axis: Any, scores: Sequence[ScoreRow | None], ranking: Ranking) -
     known = [(i, row) for i, row in enumerate(scores) if row is not None and row.value is not None]
     about = next(row for row in scores if row is not None)
     arrow = {True: " ↑", False: " ↓", None: ""}[ranking.higher_is_better(about)]
-    name = _plain(ranking.label(about.concept, about.metric))
+    name = _plain(ranking.label(about.concept, about.column))
     axis.set_title(f"{name}{f' {about.unit}' if about.unit else ''}{arrow}", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.set_ylim(len(scores) - 0.4, -0.6)

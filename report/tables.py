@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from analysis.notes import Notes, number_notes
 from analysis.ranking import SIGNS, Ranking, Signs
 from inputs.layout import ORIGINAL
-from records.results import Key, Results, ScoreRow
+from metrics.spec import ScoreKey
+from records.model import Results, ScoreRow
 from utils.text import printable
 
 _INTERVALS = {
@@ -30,14 +31,14 @@ _TEX = {
 }
 
 
-def shown_metrics(results: Results, concept: str) -> list[str]:
-    """The metrics of a concept that belong in a table."""
-    metrics = results.metrics(concept)
-    specs = {metric: results.spec(metric) for metric in metrics}
-    one_judge = "presence_rate" in metrics  # those by other judges then have a table of their own
+def shown_columns(results: Results, concept: str) -> list[str]:
+    """The columns of a concept that belong in a table."""
+    columns = results.columns(concept)
+    specs = {column: results.spec(column) for column in columns}
+    one_judge = "presence_rate" in columns  # those by other judges then have a table of their own
     return [
-        metric
-        for metric, spec in specs.items()
+        column
+        for column, spec in specs.items()
         if spec.shown and not (one_judge and spec.family and spec.role == "presence")
     ]
 
@@ -51,7 +52,9 @@ def images_of(results: Results, concept: str, method: str) -> int:
         if (place["concept"], place["method"]) == (concept, method)
     ]
     if not places:
-        return max(row.n for row in results.scores if row.key[:2] == (concept, method))
+        return max(
+            row.n for row in results.scores if (row.concept, row.method) == (concept, method)
+        )
     place = next((one for one in places if one["scope"] == "forgot"), places[0])
     return place["images"] - place["unreadable"]
 
@@ -70,8 +73,8 @@ def legend(results: Results, ranking: Ranking, concept: str, signs: Signs) -> st
     Args:
         signs: how scores are marked.
     """
-    shown = shown_metrics(results, concept)
-    rows = [row for row in results.scores if row.concept == concept and row.metric in shown]
+    shown = shown_columns(results, concept)
+    rows = [row for row in results.scores if row.concept == concept and row.column in shown]
     counts = sorted({images_of(results, concept, method) for method in results.methods(concept)})
     images = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     parts = [f"{images} images a method."]
@@ -109,7 +112,7 @@ def latex(results: Results, ranking: Ranking) -> str:
             lines.insert(1, r"\midrule")
         body = "\n".join(f"    {line}" for line in [header, r"\midrule", *lines])
         caption = _tex(f"{concept}. {legend(results, ranking, concept, _BOLD)}")
-        columns = "r" * len(shown_metrics(results, concept))
+        columns = "r" * len(shown_columns(results, concept))
         parts.append(
             "\\begin{table*}[t]\n"
             f"  \\centering\n  \\caption{{{caption}}}\n"
@@ -159,12 +162,11 @@ _LATEX = _Dialect(
 
 
 def _notes(results: Results, concept: str) -> Notes:
-    shown = shown_metrics(results, concept)
+    shown = shown_columns(results, concept)
     return number_notes(
-        (row.method, row.metric, row.warnings)
-        for metric in shown
-        for row in results.scores
-        if (row.concept, row.metric) == (concept, metric)
+        (row.method, row.column, row.texts)
+        for column in shown
+        for row in results.of(concept, column)
     )
 
 
@@ -172,15 +174,15 @@ def _lines(
     results: Results, ranking: Ranking, concept: str, notes: Notes, dialect: _Dialect
 ) -> list[list[str]]:
     """The cells of a table, line by line; the first is the head."""
-    shown = shown_metrics(results, concept)
-    about = {row.metric: row for row in results.scores if row.concept == concept}
-    head = [_head(ranking, about[m], dialect) + _note(notes.heads[m], dialect) for m in shown]
+    shown = shown_columns(results, concept)
+    about = {row.column: row for row in results.scores if row.concept == concept}
+    head = [_head(ranking, about[c], dialect) + _note(notes.heads[c], dialect) for c in shown]
     lines = [["method", *head]]
     for method in results.methods(concept):
         cells = [
-            _cell(results, ranking, (concept, method, m), dialect)
-            + _note(notes.cells.get((method, m), ()), dialect)
-            for m in shown
+            _cell(results, ranking, ScoreKey.of(concept, method, c), dialect)
+            + _note(notes.cells.get((method, c), ()), dialect)
+            for c in shown
         ]
         lines.append([dialect.escape(results.title(method)), *cells])
     return lines
@@ -191,13 +193,13 @@ def _note(numbers: Sequence[int], dialect: _Dialect) -> str:
 
 
 def _head(ranking: Ranking, row: ScoreRow, dialect: _Dialect) -> str:
-    label = ranking.label(row.concept, row.metric)
+    label = ranking.label(row.concept, row.column)
     up, down = dialect.arrows
     arrow = {True: up, False: down, None: ""}[ranking.higher_is_better(row)]
     return dialect.escape(f"{label} ({row.unit})" if row.unit else label) + arrow
 
 
-def _cell(results: Results, ranking: Ranking, key: Key, dialect: _Dialect) -> str:
+def _cell(results: Results, ranking: Ranking, key: ScoreKey, dialect: _Dialect) -> str:
     row = results.by_key.get(key)
     if row is None or row.value is None:
         return "–"

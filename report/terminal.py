@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from analysis.notes import number_notes
 from analysis.ranking import SIGNS, Mark, Ranking, Signs
-from evaluation.run import Result, metric_name
+from evaluation.run import Result
 from metrics.base import Score
 from metrics.indicators import RATE_BY
+from metrics.spec import ScoreKey
 from utils.text import printable
 
 _SIGNS: Signs = {**SIGNS, "best": "*", "tied": "="}
@@ -39,32 +40,31 @@ def _task_table(title: str, results: Sequence[Result], ranking: Ranking) -> str:
 
     concept = results[0].cell.task.concept.name
     scores = {
-        (result.method.method.folder, metric_name(result, score)): score
+        result.key(score): score
         for result in results
         for score in result.scores
         if _is_shown(result, score)
     }
-    about = {metric: score for (_, metric), score in scores.items()}
-    notes = number_notes((*place, score.warnings) for place, score in scores.items())
+    about = {key.column: score for key, score in scores.items()}
+    notes = number_notes((k.method, k.column, s.texts) for k, s in scores.items())
     header = ["method"]
-    header += [_head(ranking, concept, m, s) + _numbers(notes.heads[m]) for m, s in about.items()]
+    header += [_head(ranking, concept, c, s) + _numbers(notes.heads[c]) for c, s in about.items()]
     titles = {r.method.method.folder: r.method.method.name for r in results}
     shared = [title for title, n in Counter(titles.values()).items() if n > 1]
     body = [
         [printable(f"{name} ({folder})" if name in shared else name)]
         + [
-            _cell(scores[folder, m].value, ranking.marks.get((concept, folder, m)))
-            + _numbers(notes.cells[folder, m])
-            if (folder, m) in scores
+            _cell(scores[key].value, ranking.marks.get(key)) + _numbers(notes.cells[folder, column])
+            if (key := ScoreKey.of(concept, folder, column)) in scores
             else ""
-            for m in about
+            for column in about
         ]
         for folder, name in titles.items()
     ]
     align = ("left", *["right"] * len(about))
     parts = ["\n".join([printable(title), *(f"({r})" for r in ranking.remarks(concept, [*about]))])]
     parts.append(tabulate(body, header, colalign=align, disable_numparse=True))
-    below = ranking.meanings([(concept, *place) for place in scores], _SIGNS)
+    below = ranking.meanings(scores, _SIGNS)
     below += [f"[{number}] {text}" for number, text in enumerate(notes.texts, 1)]
     return "\n\n".join(parts + (["\n".join(below)] if below else []))
 
@@ -73,10 +73,10 @@ def _is_shown(result: Result, score: Score) -> bool:
     return next(s.shown for s in result.cell.aspect.metrics if s.describes(score.metric))
 
 
-def _head(ranking: Ranking, concept: str, metric: str, score: Score) -> str:
-    label = ranking.label(concept, metric).removeprefix(RATE_BY)
+def _head(ranking: Ranking, concept: str, column: str, score: Score) -> str:
+    label = ranking.label(concept, column).removeprefix(RATE_BY)
     unit = f" {score.unit}" if score.unit else ""
-    better = score.higher_is_better if ranking.ranks(concept, metric) else None
+    better = score.higher_is_better if ranking.ranks(concept, column) else None
     return f"{label}{unit}{ {True: ' ↑', False: ' ↓', None: ''}[better] }"
 
 

@@ -7,6 +7,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
 from analysis.compare import compare, render, ties
+from metrics.spec import ScoreKey
 from records.files import CHANGED
 from tests.report.data import Made, drawn, names, place
 from utils.errors import UserError
@@ -23,7 +24,7 @@ def test_a_method_does_not_differ_from_itself(tmp_path):
     for method in ("ORG", "COPY"):
         made.add_set(("church", method, "fid"), 9.0, dict(enumerate(rng.normal(9, 1, 10))))
     found = compare(made.write(tmp_path), "ORG")
-    assert [one.metric for one in found.tested] == ["presence_rate", "lpips", "fid"]
+    assert [one.column for one in found.tested] == ["presence_rate", "lpips", "fid"]
     assert all((one.difference, one.p, one.significant) == (0, 1, False) for one in found.tested)
     assert found.untested == ()
     rate, mean, _ = found.tested
@@ -68,10 +69,10 @@ def test_fids_of_different_numbers_of_images_are_not_compared(tmp_path):
             made.add_set(key, 20.0 + n / 100, dict(enumerate(20 + n / 100 + values)), n)
     results = made.write(tmp_path)
     compared, found = compare(results, "ESD"), ties(results)
-    assert [one.metric for one in compared.tested] == ["kid"]
+    assert [one.column for one in compared.tested] == ["kid"]
     why = "of 225 to 250 images, and its bias hangs on their number"
-    assert [(one.metric, one.reason) for one in compared.untested] == [("fid", why)]
-    assert {key[2] for key in found.best} == {"kid"}
+    assert [(one.column, one.reason) for one in compared.untested] == [("fid", why)]
+    assert {key.metric for key in found.best} == {"kid"}
     assert found.untested["church", "fid"] == why
 
 
@@ -97,7 +98,7 @@ def test_holm_is_over_the_methods_of_a_metric(tmp_path):
         made.add(("church", method, "lpips"), values)
         made.add(("church", method, "csdr"), drawn(rng, names(40)))
     found = compare(made.write(tmp_path), "ORG")
-    mine = [one for one in found.tested if one.metric == "lpips"]
+    mine = [one for one in found.tested if one.column == "lpips"]
     expected = multipletests([one.p for one in mine], method="holm")[1]
     assert [one.p_holm for one in mine] == pytest.approx(list(expected))
     text = render(found, made.write(tmp_path))
@@ -169,7 +170,7 @@ def test_ties_are_with_the_best_and_leave_the_original_out(tmp_path):
         made.add(("church", method, "lpips"), noisy)
         made.add(("church", method, "clip_score_reference"), base)
     found = ties(made.write(tmp_path))
-    assert found.marked == {("church", m, "lpips") for m in ("BEST", "NEAR")}
+    assert found.marked == {ScoreKey.of("church", m, "lpips") for m in ("BEST", "NEAR")}
     assert len(found.best) == len(found.tied) == 1
     assert found.untested == {}
 
@@ -182,7 +183,7 @@ def test_the_best_of_easier_images_is_not_marked_the_best(tmp_path):
     half = {name: full[name] + 0.05 + 0.002 * rng.normal() for name in names(10, 5)}
     made = Made().add(("church", "FULL", "lpips"), full).add(("church", "HALF", "lpips"), half)
     found = ties(made.write(tmp_path))
-    assert found.best == {("church", "HALF", "lpips")}
+    assert found.best == {ScoreKey.of("church", "HALF", "lpips")}
     assert found.marked == found.tied == set()
     assert found.untested == {("church", "lpips"): "methods have different images"}
 
@@ -206,7 +207,7 @@ def test_names_are_forgiving_and_errors_helpful(tmp_path):
     with pytest.raises(UserError, match=r"no method EDS.*did you mean ESD"):
         compare(results, "EDS")
     with pytest.raises(UserError, match="nothing to compare with ORG"):
-        compare(results, "org", metrics=["ssim"])
+        compare(results, "org", columns=["ssim"])
 
 
 def few(tmp_path, prompts):
@@ -225,7 +226,7 @@ def test_nothing_is_tested_on_few_prompts_though_it_be_equal(tmp_path, prompts):
     results = few(tmp_path, prompts)
     found = compare(results, "ORG")
     assert found.tested == ()
-    assert {(one.metric, one.a) for one in found.untested} == {
+    assert {(one.column, one.a) for one in found.untested} == {
         (metric, method)
         for metric in ("lpips", "presence_rate", "fid")
         for method in ("SAME", "ESD")
@@ -262,7 +263,7 @@ def test_a_mean_of_zeros_and_ones_is_no_rate(tmp_path):
         values = {name: float(i < there) for i, name in enumerate(names(20))}
         for metric in ("lpips", "presence_rate"):
             made.add(("church", method, metric), values)
-    found = {one.metric: one.effect_name for one in compare(made.write(tmp_path), "ORG").tested}
+    found = {one.column: one.effect_name for one in compare(made.write(tmp_path), "ORG").tested}
     assert found == {"lpips": "Cohen's d_z", "presence_rate": "Cohen's h"}
 
 
@@ -270,7 +271,7 @@ def test_a_mean_of_zeros_and_ones_is_no_rate(tmp_path):
 def test_without_a_test_there_is_a_best_value_but_no_winner(tmp_path, prompts):
     found = ties(few(tmp_path, prompts))
     assert found.marked == found.tied == set()
-    assert ("church", "SAME", "lpips") in found.best
+    assert ScoreKey.of("church", "SAME", "lpips") in found.best
     assert {metric: reason.split(",")[0] for (_, metric), reason in found.untested.items()} == {
         "lpips": f"{prompts} prompt{'' if prompts == 1 else 's'}",
         "presence_rate": f"{prompts} prompt{'' if prompts == 1 else 's'}",
@@ -285,7 +286,7 @@ def test_scores_of_sets_are_tied_by_their_blocks(tmp_path):
         blocks = value + shared + 0.05 * rng.normal(size=10)
         made.add_set(("church", method, "fid"), value, dict(enumerate(blocks)))
     found = ties(made.write(tmp_path))
-    assert found.marked == {("church", m, "fid") for m in "AB"}
+    assert found.marked == {ScoreKey.of("church", m, "fid") for m in "AB"}
 
 
 def test_equal_methods_are_seldom_denied_the_mark(tmp_path):

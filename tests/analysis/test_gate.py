@@ -19,7 +19,7 @@ def rules(*texts):
 
 
 def failing(results, *texts, **terms):
-    return [one.key[1] for one in check(results, rules(*texts), Terms(**terms)) if one.failed]
+    return [one.key.method for one in check(results, rules(*texts), Terms(**terms)) if one.failed]
 
 
 def refused(results, text, message, **terms):

@@ -1,12 +1,13 @@
 import pytest
 
+from metrics.spec import ScoreKey
 from tests.report.data import Made, gone, names, place, ranked
 
 WELL = (0.9, 1.0)  # an interval of a judge that finds the concept in the original's images
 
 
 def marks(results):
-    return {key[1:]: mark for key, mark in ranked(results).marks.items()}
+    return {(key.method, key.column): mark for key, mark in ranked(results).marks.items()}
 
 
 def made(of, **shares):
@@ -55,7 +56,10 @@ def test_an_unfit_judge_ranks_no_method(tmp_path):
     found = ranked(results)
     assert found.marks == {}
     assert found.label("church", "presence_rate") == "presence_rate (unfit judge)"
-    assert found.higher_is_better(results.by_key["church", "ESD", "presence_rate"]) is None
+    assert (
+        found.higher_is_better(results.by_key[ScoreKey.of("church", "ESD", "presence_rate")])
+        is None
+    )
     (remark,) = found.remarks("church", ["presence_rate"])
     assert remark.startswith("Unfit judge, presence_rate: the judge finds the concept in 10%")
 
@@ -81,9 +85,9 @@ def test_a_distance_from_images_with_the_concept_ranks_no_method(tmp_path):
     # The model that forgets nothing is nearest to them.
     results = compared(tmp_path, "Church/forgot/ORG", {"church": "object"})
     found = ranked(results)
-    assert {metric for _, _, metric in found.marks} == {"lpips_object"}
+    assert {key.column for key in found.marks} == {"lpips_object"}
     assert found.label("church", "lpips") == "lpips to ORG"
-    assert found.higher_is_better(results.by_key["church", "ESD", "lpips"]) is None
+    assert found.higher_is_better(results.by_key[ScoreKey.of("church", "ESD", "lpips")]) is None
     (remark,) = found.remarks("church", ["lpips", "lpips_object"])
     assert remark.startswith("No reference without the concept: distances (lpips) are")
 
@@ -98,7 +102,7 @@ def test_a_distance_from_images_with_the_concept_ranks_no_method(tmp_path):
 )
 def test_other_scores_keep_their_direction(tmp_path, reference, tasks, metric):
     found = ranked(compared(tmp_path, reference, tasks, metric))
-    assert {of for _, _, of in found.marks} == {metric, f"{metric}_object"}
+    assert {key.column for key in found.marks} == {metric, f"{metric}_object"}
     assert found.label("church", metric) == metric
     assert found.remarks("church", [metric]) == []
 

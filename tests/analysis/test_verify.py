@@ -7,7 +7,7 @@ import pytest
 import benchmark
 from analysis.verify import render, stands, verify
 from records.files import folder_digest
-from records.results import read_results
+from records.store import read_results
 from tests.report.data import Made, names
 
 

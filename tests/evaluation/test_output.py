@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import random
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
@@ -12,8 +13,9 @@ from evaluation.run import Cell, Result
 from inputs.config import Concept, Method
 from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS, specs
-from metrics.base import Score
-from records.results import read_results
+from metrics.base import Score, ScoreWarning
+from metrics.spec import ScoreKey
+from records.store import read_results
 from utils.errors import UserError
 
 
@@ -43,10 +45,10 @@ def test_resamples_are_replaced_by_their_own_score_only(tmp_path):
     write(tmp_path, "ESD", {0: 4.0, 1: 5.0})
     results = read_results(tmp_path)
     assert results.resamples == {
-        ("church", "UCE", "fid"): {0: 3.0},
-        ("church", "ESD", "fid"): {0: 4.0, 1: 5.0},
+        ScoreKey.of("church", "UCE", "fid"): {0: 3.0},
+        ScoreKey.of("church", "ESD", "fid"): {0: 4.0, 1: 5.0},
     }
-    row = results.by_key["church", "ESD", "fid"]
+    row = results.by_key[ScoreKey.of("church", "ESD", "fid")]
     assert (row.ci_low, row.ci_high) == (2.0, 4.0)
 
 
@@ -57,13 +59,16 @@ def test_scores_of_images_that_were_replaced_since_say_so_and_are_compared_with_
     for _ in range(2):  # the warning is given once
         write(tmp_path, "ESD", {0: 1.0}, "lpips", images="new")
     results = read_results(tmp_path)
-    warnings = {row.key[1:]: row.warnings for row in results.scores}
+    warnings = {row.key[2:]: row.texts for row in results.scores}
     assert warnings == {
         ("UCE", "fid"): (),
         ("ESD", "fid"): ("of images that have changed since",),
         ("ESD", "lpips"): (),
     }
-    assert set(results.resamples) == {("church", "UCE", "fid"), ("church", "ESD", "lpips")}
+    assert set(results.resamples) == {
+        ScoreKey.of("church", "UCE", "fid"),
+        ScoreKey.of("church", "ESD", "lpips"),
+    }
 
 
 def test_runs_are_read_back_the_last_first(tmp_path):
@@ -72,7 +77,7 @@ def test_runs_are_read_back_the_last_first(tmp_path):
         write(tmp_path, "ESD", {}, metric, images=str(number))
     results = read_results(tmp_path)
     assert [run["images"] for run in results.runs] == ["3", "2", "1"]
-    assert results.run_of["church", "ESD", "lpips"]["images"] == "1"
+    assert results.run_of[ScoreKey.of("church", "ESD", "lpips")]["images"] == "1"
 
 
 def test_another_file_of_that_name_is_not_overwritten(tmp_path):
@@ -138,7 +143,7 @@ def test_two_runs_at_once_lose_no_score(tmp_path):
     assert [process.exitcode for process in runs] == [0, 0, 0]
     results = read_results(tmp_path)
     assert set(results.resamples) == {
-        ("church", method, metric) for method in methods for metric in metrics
+        ScoreKey.of("church", method, metric) for method in methods for metric in metrics
     }
     assert len(json.loads((tmp_path / "FID.json").read_text())["FID"]["church"]) == 3
 
@@ -148,16 +153,22 @@ def test_a_score_that_is_no_number_has_no_value_and_says_so(tmp_path, value):
     # A gate would take minus infinity for the best there is.
     (row,) = score_rows([result(tmp_path, "ESD", Score("fid", value, 5))])
     assert row["value"] is None
-    assert "came out as" in row["warnings"][0]
+    assert "came out as" in row["warnings"][0]["text"]
 
 
 def test_a_warning_with_a_semicolon_stays_one(tmp_path):
     write_results(
         tmp_path,
-        [result(tmp_path, "ESD", Score("fid", 1.0, 5).warn("a; b", "c"))],
+        [
+            result(
+                tmp_path,
+                "ESD",
+                Score("fid", 1.0, 5).warn(*map(partial(ScoreWarning, "note"), ("a; b", "c"))),
+            )
+        ],
         {"scores": [], "folders": {}, "metrics": []},
     )
-    assert read_results(tmp_path).scores[0].warnings == ("a; b", "c")
+    assert read_results(tmp_path).scores[0].texts == ("a; b", "c")
 
 
 def test_a_score_that_its_aspect_no_longer_gives_is_gone(tmp_path):
@@ -167,7 +178,7 @@ def test_a_score_that_its_aspect_no_longer_gives_is_gone(tmp_path):
     write(tmp_path, "UCE", {0: 1.0}, "fid_common")
     write(tmp_path, "ESD", {0: 1.0}, "fid")
     results = read_results(tmp_path)
-    assert {row.key[1:] for row in results.scores} == {
+    assert {row.key[2:] for row in results.scores} == {
         *(("ESD", "lpips"), ("UCE", "fid_common"), ("ESD", "fid"))
     }
     assert set(results.resamples) == {row.key for row in results.scores}

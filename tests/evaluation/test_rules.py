@@ -28,7 +28,7 @@ def parsed(text):
 )
 def test_a_rule_is_read(text, where, metric, field, sign, limit):
     rule = parsed(text)
-    assert (rule.where, rule.metric, rule.field, rule.sign) == (where, metric, field, sign)
+    assert (rule.where, rule.column, rule.field, rule.sign) == (where, metric, field, sign)
     assert rule.limit == pytest.approx(limit)
 
 

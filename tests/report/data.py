@@ -14,8 +14,11 @@ import pyarrow.parquet as pq
 from analysis.compare import ties
 from analysis.ranking import Ranking, ranking
 from metrics import specs
+from metrics.base import ScoreWarning
+from metrics.spec import parse_column
 from records.files import CHANGED, seal, write_json
-from records.results import Results, read_results
+from records.model import Results
+from records.store import read_results
 from report.page import write_report
 
 HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
@@ -53,8 +56,10 @@ class Made:
             | {
                 "n": n,
                 "unit": "",
-                "higher_is_better": HIGHER.get(key[2].removesuffix("_object")),
-                "warnings": [warnings] if warnings else [],
+                "higher_is_better": HIGHER.get(parse_column(key[2])[0]),
+                "warnings": [asdict(ScoreWarning(warnings.split(":")[0], warnings))]
+                if warnings
+                else [],
                 "stale": warnings == CHANGED,
             }
             for key, (*numbers, n, warnings) in self.scores.items()
@@ -79,8 +84,8 @@ class Made:
     def _places(self) -> dict[tuple, dict]:
         """Folders that hold as many images as the scores are of."""
         places: dict[tuple, dict] = {}
-        for (concept, method, metric), (*_, n, _) in self.scores.items():
-            scope = "unrelated" if metric.endswith("_object") else "forgot"
+        for (concept, method, column), (*_, n, _) in self.scores.items():
+            scope = parse_column(column)[1]
             one = place(concept, method, method, scope, images=0)
             one = places.setdefault((concept, method, scope), one)
             one["images"] = one["distinct"] = max(one["images"], n)
@@ -147,3 +152,8 @@ def gone(tmp_path: Path, **rates: float) -> Results:
             made.add(("church", method, metric), values, (share / 2, share))
         made.add_set(("church", method, "fid"), 21.23, {}, 60)
     return made.write(tmp_path)
+
+
+def _warnings(text: str) -> list[dict]:
+    """One warning, whose code is what comes before a colon."""
+    return [asdict(ScoreWarning(text.split(":")[0], text))] if text else []

@@ -27,7 +27,9 @@ from inputs.config import load_config
 from inputs.layout import find_tasks
 from inputs.prompts import forgot_prompts, load_prompts
 from metrics import ASPECTS, specs
-from records.results import Results, read_results
+from metrics.spec import ScoreKey
+from records.model import Results
+from records.store import read_results
 from stats.intervals import holm
 from tests.conftest import ROOT, SHARED
 
@@ -152,7 +154,7 @@ def results(tmp_path_factory, model_flags) -> Results:
 @pytest.fixture(scope="module")
 def directed(results) -> list[str]:
     """The metrics that can say a method is better; of two that say the same, one."""
-    found = {row.metric: row.higher_is_better is not None for row in results.scores}
+    found = {row.column: row.higher_is_better is not None for row in results.scores}
     del found["forgetting_rate"]
     return [metric for metric, has_direction in found.items() if has_direction]
 
@@ -160,7 +162,7 @@ def directed(results) -> list[str]:
 @pytest.fixture(scope="module")
 def p_values(results, directed) -> dict[str, np.ndarray]:
     """Layout -> p-values of shape (seeds, metrics)."""
-    found = {(c.concept, c.metric): c.p for c in compare(results, "ORG", "Same").tested}
+    found = {(c.concept, c.column): c.p for c in compare(results, "ORG", "Same").tested}
     return {
         layout: np.array(
             [
@@ -179,7 +181,7 @@ def test_every_metric_is_tried_and_none_is_the_same_of_all_images(results, direc
         *("lpips", "ssim", "psnr", "csdr", "clip_score"),
     }
     for metric in directed:
-        values = [row.value for row in results.scores if row.metric == metric]
+        values = [row.value for row in results.scores if row.column == metric]
         assert len(set(values)) > 5, metric
 
 
@@ -209,15 +211,15 @@ def test_copies_of_the_original_model_do_not_differ_and_are_tied(results):
     # The same images under other names: a difference could only come from order, name or batch.
     metrics = results.metrics("copies")
     found = [c for c in compare(results, "ORG").tested if c.concept == "copies"]
-    assert {(c.a, c.metric) for c in found} == {
+    assert {(c.a, c.column) for c in found} == {
         (method, metric)
         for method in ("Copy", "Again")
         for metric in metrics
         if metric not in ("forgetting_rate", "clip_score_reference", "kid_no_change")
     }
     assert {(c.difference, c.p, c.p_holm, c.significant) for c in found} == {(0, 1, 1, False)}
-    better = {row.metric for row in results.scores if row.higher_is_better is not None}
+    better = {row.column for row in results.scores if row.higher_is_better is not None}
     better.remove("forgetting_rate")  # says what the presence rate does
     assert {key for key in ties(results).marked if key[0] == "copies"} == {
-        ("copies", method, metric) for method in ("Copy", "Again") for metric in better
+        ScoreKey.of("copies", method, metric) for method in ("Copy", "Again") for metric in better
     }

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from metrics.spec import ScoreKey
 from report.tables import latex, markdown, number
 from tests.report.data import Made, names, ranked
 
@@ -20,7 +21,7 @@ def results(tmp_path):
 
 def marked(results, method="ESD", mark="best"):
     untested = {("a_concept & more", "lpips"): "5 prompts"} if mark == "untested" else {}
-    marks = {("a_concept & more", method, "lpips"): mark}
+    marks = {ScoreKey.of("a_concept & more", method, "lpips"): mark}
     return replace(ranked(results), marks=marks, why_untested=untested)
 
 

@@ -5,7 +5,8 @@ from evaluation.run import Cell, Result
 from inputs.config import Concept, Method
 from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS
-from metrics.base import Score
+from metrics.base import Score, ScoreWarning
+from metrics.spec import ScoreKey
 from report.terminal import table
 
 
@@ -20,7 +21,7 @@ def results(aspect, scores):
 def ranked(marks=(), unfit=(), distances=()):
     known = {("church", "lpips"): "1 prompt"}
     return Ranking(
-        {("church", *key): mark for key, mark in dict(marks).items()},
+        {ScoreKey.of("church", *key): mark for key, mark in dict(marks).items()},
         known,
         {("church", metric): "it is blind" for metric in unfit},
         {"church": "ORG"},
@@ -30,7 +31,11 @@ def ranked(marks=(), unfit=(), distances=()):
 
 
 def lpips(value, *warnings):
-    return [Score("lpips", value, 5, higher_is_better=False, warnings=warnings)]
+    return [
+        Score("lpips", value, 5, higher_is_better=False).warn(
+            *(ScoreWarning("note", text) for text in warnings)
+        )
+    ]
 
 
 def test_marks_are_explained_and_only_those_that_occur():

@@ -178,6 +178,19 @@ class Aspect(ABC):
     def score(self, data: MethodData) -> list[Score]:
         """Return the aspect's scores of one method; the first is the one it is known for."""
 
+    def mean(self, names: Sequence[str], values: np.ndarray, data: MethodData) -> Score:
+        """Return the first metric as a mean over images, with its interval.
+
+        Args:
+            values: of each named image or pair, shape (n,).
+        """
+        spec = self.metrics[0]
+        if not len(names) and not self.uses_pairs:
+            nothing = ScoreWarning("no_images", "no image could be read")
+            return Score(spec.name, None, 0, spec.unit, spec.higher_is_better).warn(nothing)
+        about = {"unit": spec.unit, "higher_is_better": spec.higher_is_better}
+        return per_pair_score(spec.name, Rows(names, values), data, **about)
+
     @property
     def scopes(self) -> frozenset[Scope]:
         """What it is defined on: that its metrics are."""

@@ -36,7 +36,7 @@ class Colourfulness(Aspect):
             role="quality",
             higher_is_better=True,
             low=0,
-            definition="M3 of Hasler and Suesstrunk (2003) on the scale 0 to 255; mean over images.",
+            definition="M3 of Hasler and Suesstrunk (2003), scale 0 to 255; mean over images.",
         ),
     )
     image_extractors = ("colourfulness",)

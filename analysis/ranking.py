@@ -10,7 +10,6 @@ from typing import Literal
 from analysis.compare import Comparison, Ties, compare
 from analysis.fitness import unfit
 from inputs.layout import ORIGINAL
-from metrics import ASPECTS
 from metrics.spec import ScoreKey
 from records.model import Results, ScoreRow
 from stats.best import METHOD
@@ -157,7 +156,8 @@ def _references(results: Results) -> dict[str, str]:
 
 def _is_distance(results: Results, row: ScoreRow) -> bool:
     spec = results.spec(row.metric)
-    return row.scope == "forgot" and spec.distance and ASPECTS[spec.aspect].uses_reference
+    with_reference = results.run_of[row.key]["with_reference"]
+    return row.scope == "forgot" and spec.distance and spec.aspect in with_reference
 
 
 def _against(results: Results) -> dict[ScoreKey, Comparison]:

@@ -6,7 +6,7 @@ from analysis.compare import Comparison
 from analysis.ranking import SIGNS, Ranking
 from inputs.layout import ORIGINAL
 from metrics.spec import ScoreKey, parse_column
-from records.files import CHANGED
+from records.merge import CHANGED
 from records.model import Results, ScoreRow
 from report.plots import prices
 from report.tables import images_of, number
@@ -90,7 +90,7 @@ def _price(ranking: Ranking, row: ScoreRow) -> str:
 
 
 def _dated(row: ScoreRow) -> str:
-    return f" ({CHANGED})" if row.stale else ""
+    return f" ({CHANGED.text})" if row.stale else ""
 
 
 def _percent(row: ScoreRow) -> str:

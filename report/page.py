@@ -292,7 +292,7 @@ def _warnings(results: Results, concept: str) -> list[str]:
     found: dict[str, list[str]] = {}
     for row in results.scores:
         if row.concept == concept:
-            for warning in row.warnings:
+            for warning in row.texts:
                 found.setdefault(warning, []).append(f"{results.title(row.method)} {row.column}")
     return [
         printable(

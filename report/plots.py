@@ -39,7 +39,7 @@ def prices(results: Results, ranking: Ranking, concept: str) -> list[str]:
         return (
             rows[0].scope == "unrelated",
             not ranking.ranks(concept, column),
-            any(_BIAS in warning for row in rows for warning in row.warnings),
+            any(_BIAS in text for row in rows for text in row.texts),
             all(row.ci_low is None for row in rows),
             order.get(results.spec(column).name, len(order)),
         )

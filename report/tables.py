@@ -164,7 +164,7 @@ _LATEX = _Dialect(
 def _notes(results: Results, concept: str) -> Notes:
     shown = shown_columns(results, concept)
     return number_notes(
-        (row.method, row.column, row.warnings)
+        (row.method, row.column, row.texts)
         for column in shown
         for row in results.of(concept, column)
     )

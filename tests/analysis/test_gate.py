@@ -7,7 +7,7 @@ from analysis.trust import Terms
 from evaluation.rules import parse_rule
 from inputs.prompts import UNGROUPED
 from metrics import specs
-from records.files import CHANGED
+from records.merge import CHANGED
 from report.junit import junit
 from stats.intervals import PROMPTS_FIXED
 from tests.report.data import Made, names
@@ -93,7 +93,7 @@ def test_a_number_of_before_is_no_pass_when_the_last_run_could_not_compute_it(ma
 
 
 def test_a_number_of_images_that_were_replaced_is_no_pass(made, tmp_path):
-    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, CHANGED)
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, CHANGED.text)
     refused(made.write(tmp_path), "nudity.presence_rate > 0.5", "have changed since")
 
 

@@ -107,14 +107,14 @@ def write_run(folder: Path, record: RunRecord) -> Results:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Keep others out; a folder that cannot be written is only looked at.
+    """Keep others out; a folder without runs, or that cannot be written, is only looked at.
 
     Raises:
         UserError: another process holds it for too long.
     """
     from filelock import FileLock, Timeout
 
-    if not os.access(folder, os.W_OK):
+    if not (folder / RUNS).is_dir() or not os.access(folder, os.W_OK):
         yield
         return
     try:

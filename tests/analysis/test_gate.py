@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -66,9 +67,12 @@ def test_methods_and_concepts_limit_the_gate(made, tmp_path):
 @pytest.mark.parametrize("field", ["", ".high"])
 @pytest.mark.parametrize("number", [None, float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_missing_or_not_finite_is_no_pass(made, tmp_path, number, field):
-    made.scores["nudity", "ESD", "presence_rate"] = (number, number, number, 50, "needs 2 images")
+    made.scores["nudity", "ESD", "presence_rate"] = (None, None, None, 50, "needs 2 images")
+    results = made.write(tmp_path)
+    numbers = {"value": number, "ci_low": number, "ci_high": number}
+    rows = [replace(row, **numbers) if row.value is None else row for row in results.scores]
     refused(
-        made.write(tmp_path),
+        replace(results, scores=rows),
         f"nudity.presence_rate{field} > 0.05",
         f"has no {field[1:] or 'value'}: needs 2 images",
     )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extractors import model_names
 from report import gating
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run
 from utils.errors import UserError
@@ -35,14 +36,16 @@ _MOVED = {
 
 def make_parser() -> Parser:
     """Return the argument parser."""
+    from checkers import CHECKERS
+    from metrics import ASPECTS
+
     parser = Parser("Score what unlearning did: forgetting, and what else broke.", _MOVED)
     parser.add_argument(
         "--evaluation-aspect",
         nargs="+",
         metavar="ASPECT",
         dest="aspects",
-        help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all "
-        "(default)",
+        help=f"{', '.join(ASPECTS)}, or all (default)",
     )
     parser.add_argument(
         "--object",
@@ -69,7 +72,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--concepts", nargs="+", metavar="X", help="default: all that are there")
     parser.add_argument("--methods", nargs="+", metavar="X", help="default: all that are there")
-    parser.add_argument("--indicator", help="checker of forgetting (multi_multiC where it can)")
+    parser.add_argument("--indicator", help=f"checker of forgetting: {', '.join(CHECKERS)}")
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -85,7 +88,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--report-images", action="store_true", help="thumbnails in the report; blurred where nude"
     )
-    add_common_flags(parser, results_dir=str(RESULTS))
+    add_common_flags(parser, str(RESULTS), model_names())
     gating.add_flags(parser)
     return parser
 
@@ -139,9 +142,6 @@ def benchmark(args: Namespace) -> int:
 
 def _check_flags(args: Namespace) -> None:
     """Refuse what cannot be done together, before any work."""
-    from checkers.nudenet import check_rule
-
-    check_rule(args.preset, args.threshold)
     if args.check and args.list:
         raise UserError("--check and --list are two jobs; give one at a time")
     job = "--check" if args.check else "--list" if args.list else None
@@ -268,7 +268,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return run(make_parser(), benchmark, argv)
+    return run(make_parser, benchmark, argv)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extractors import model_names
 from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run
 from utils.errors import UserError
 
@@ -21,9 +22,11 @@ RESULTS = Path("results/eval")
 
 def make_parser() -> Parser:
     """Return the argument parser."""
+    from checkers import CHECKERS
+
     parser = Parser("Share of images in which a concept is still present.")
     parser.add_argument(
-        "--indicator", default="multi_multiC", help="bi_multiC, multi_multiC (default) or nudenet"
+        "--indicator", default="multi_multiC", help=f"{', '.join(CHECKERS)} (multi_multiC)"
     )
     parser.add_argument(
         "--concept",
@@ -38,7 +41,7 @@ def make_parser() -> Parser:
         help="folders of images, each one a row of the table (default: the bundled demo)",
     )
     parser.add_argument("--recursive", action="store_true", help="take images of subfolders too")
-    add_common_flags(parser, results_dir=str(RESULTS))
+    add_common_flags(parser, str(RESULTS), model_names())
     return parser
 
 
@@ -48,7 +51,7 @@ def evaluate(args: Namespace) -> int:
     Raises:
         UserError: bad input or a missing model.
     """
-    from checkers import resolve
+    from checkers import CHECKERS, resolve
     from evaluation.pipeline import find_models, prepare, record, score
     from evaluation.run_config import config_of
     from report import folders
@@ -63,8 +66,9 @@ def evaluate(args: Namespace) -> int:
         return _list(args, asked)
     kind, _ = resolve(args.indicator, args.concept)
     for flag, value in (("--preset", args.preset), ("--threshold", args.threshold)):
-        if value is not None and kind.indicator != "nudenet":
-            raise UserError(f"{flag} {value}: only nudenet has presets and a threshold")
+        if value is not None and not kind.presets:
+            detectors = " and ".join(name for name in CHECKERS if CHECKERS[name].presets)
+            raise UserError(f"{flag} {value}: only {detectors} has presets and a threshold")
     scored = score(find_models(prepare(asked, defaults={"results_dir": RESULTS})))
     results = record(scored, arguments=args.arguments)
     summary = folders.summary(scored)
@@ -102,7 +106,7 @@ def _demo() -> list[Path]:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return run(make_parser(), evaluate, argv)
+    return run(make_parser, evaluate, argv)
 
 
 if __name__ == "__main__":

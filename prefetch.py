@@ -5,14 +5,19 @@ python prefetch.py
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from utils.cli import EXIT_BAD_INPUT, Parser, add_cache_flag, add_output_flags, run
+from utils.cli import (
+    EXIT_BAD_INPUT,
+    Parser,
+    add_cache_flag,
+    add_output_flags,
+    add_plugin_flag,
+    run,
+)
 from utils.errors import MissingModelError, UserError
-from utils.settings import settle
 
 
 def make_parser() -> Parser:
@@ -20,43 +25,33 @@ def make_parser() -> Parser:
     parser = Parser(description="Download every published model that is not on this machine yet.")
     add_cache_flag(parser)
     add_output_flags(parser)
+    add_plugin_flag(parser)
     return parser
-
-
-def _models(cache_dir: Path) -> Iterator[tuple[str, Callable[[], Path | str | None]]]:
-    """Yield the name of each model, and what fetches it and returns its place.
-
-    Extractors that need no file have None for a place.
-    """
-    from extractors import EXTRACTORS
-    from model_files.weights import HEADS, find_head
-
-    for layout in HEADS:
-        yield f"head {layout}", lambda layout=layout: find_head(layout, None, cache_dir)
-    for name, kind in EXTRACTORS.items():
-        yield f"model {name}", lambda kind=kind: kind().provenance.get("path")
 
 
 def prefetch(args: Namespace) -> int:
     """Fetch the models and print where each is; returns the exit code."""
     from tabulate import tabulate
 
-    from model_files.weights import default_cache_dir
+    from checkers import CheckerOptions
+    from evaluation.listing import model_finders
+    from extractors import model_names
+    from utils.settings import default_cache_dir, environment
 
-    settle(args)
+    places = environment(os.environ, model_names()).places
+    cache_dir = args.cache_dir or places.get("cache_dir") or default_cache_dir()
     ready: list[tuple[str, object]] = []
     missing: dict[str, MissingModelError] = {}
     wrong: list[str] = []
-    for name, fetch in _models(args.cache_dir or default_cache_dir()):
+    for name, find in model_finders(CheckerOptions(cache_dir)):
         try:
-            place = fetch()
+            place = find()
         except MissingModelError as error:
             missing[name] = error
         except UserError as error:
             wrong.append(f"{name}: {error}")
         else:
-            if place is not None:
-                ready.append((name, place))
+            ready.append((name, place))
     if ready:
         print(tabulate(ready, ("ready", "where"), disable_numparse=True))
     if missing:
@@ -71,15 +66,15 @@ def prefetch(args: Namespace) -> int:
 
 
 def _row(name: str, error: MissingModelError) -> tuple[str, str, str]:
-    if error.source is None:
+    if not error.url:
         return name, "", str(error)
-    size = error.source.megabytes
-    return name, f"{size:g}" if size else "", f"{error.source.url}\n{error.place}"
+    size = f"{error.megabytes:g}" if error.megabytes else ""
+    return name, size, f"{error.url}\n{error.place}"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return run(make_parser(), prefetch, argv)
+    return run(make_parser, prefetch, argv)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from extractors import model_names
 from report import gating
-from utils.cli import EXIT_BAD_INPUT, Parser, add_output_flags, run
+from utils.cli import EXIT_BAD_INPUT, Parser, add_output_flags, add_plugin_flag, run
 from utils.errors import UserError
 from utils.settings import environment
 
@@ -31,6 +32,7 @@ def make_parser() -> Parser:
         added = jobs.add_parser(name, description=help_text, help=help_text)
         added.add_argument("folder", type=Path, metavar="DIR", help="the --results-dir of a run")
         add_output_flags(added)
+        add_plugin_flag(added)
         return added
 
     report = job("report", "write report.html, tables and plots anew")
@@ -63,7 +65,9 @@ def look_back(args: Namespace) -> int:
     """
     from records.store import read_results
 
-    environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
+    environment(
+        os.environ, model_names()
+    )  # nothing of it is needed, but a misspelt variable is refused
     rules = gating.rules(args, args.fail_if) if args.job == "gate" else []
     if args.job == "gate" and not rules:
         raise UserError('gate needs a rule: --fail-if "presence_rate.high > 5%"')
@@ -102,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return run(make_parser(), look_back, argv)
+    return run(make_parser, look_back, argv)
 
 
 if __name__ == "__main__":

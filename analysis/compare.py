@@ -12,7 +12,7 @@ import numpy as np
 from inputs.layout import ORIGINAL
 from inputs.prompts import prompt_key
 from metrics.base import category_values, category_weights
-from metrics.spec import ScoreKey, parse_column
+from metrics.spec import ScoreKey
 from records.model import PerImage, Results, ScoreRow
 from stats.best import may_be_best, untestable
 from stats.intervals import (
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 _NOTHING_SHARED = "no image in common"
-# Say the same as another metric, or the same of every method.
-_LEFT_OUT = ("forgetting_rate", "clip_score_reference", "fid_infinity", "kid_no_change")
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def compare(
 
 
 def _compared(results: Results, concept: str) -> list[str]:
-    return [c for c in results.columns(concept) if parse_column(c)[0] not in _LEFT_OUT]
+    return [column for column in results.columns(concept) if results.spec(column).compared]
 
 
 def _adjusted(found: Iterable[Comparison]) -> list[Comparison]:

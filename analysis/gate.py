@@ -182,7 +182,7 @@ class _Gate:
             raise rule.wrong(f"{_named(key)} {why}")
         number = self._worse(rule, row) if rule.earlier else getattr(row, FIELDS[rule.field])
         if number is None or not math.isfinite(number):
-            because = f": {row.texts[0]}" if row.texts else ""
+            because = f": {row.texts[0]}" if row.warnings else ""
             raise rule.wrong(f"{_named(key)} has no {rule.field}{because}")
         return number
 
@@ -221,7 +221,7 @@ def _of_which_interval(rule: Rule, row: ScoreRow) -> str:
     """An interval with the prompts fixed counts only where the rule names it so."""
     if rule.earlier is not None or rule.field == "value":
         return ""
-    fixed = PROMPTS_FIXED in row.texts or UNGROUPED in row.texts
+    fixed = bool({PROMPTS_FIXED, UNGROUPED} & {*row.texts})
     named = rule.field.endswith(OVER_SEEDS)
     if fixed and not named:
         return (

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from analysis.compare import Comparison
+from analysis.damage import prices
+from analysis.notes import number
 from analysis.ranking import SIGNS, Ranking
 from inputs.layout import ORIGINAL
 from metrics.spec import ScoreKey, parse_column
 from records.merge import CHANGED
 from records.model import Results, ScoreRow
-from report.plots import prices
-from report.tables import images_of, number
 from utils.text import printable
 
 FEW = 50  # images, below which an interval of a rate spans a quarter of the scale
@@ -27,7 +27,7 @@ def verdicts(results: Results, ranking: Ranking) -> dict[tuple[str, str], str]:
 
 def few_images(results: Results, concept: str) -> str:
     """What to say of a concept with few images; nothing if there are enough."""
-    least = min(images_of(results, concept, method) for method in results.methods(concept))
+    least = min(results.images_of(concept, method) for method in results.methods(concept))
     if least >= FEW:
         return ""
     return f"Few images ({least} a method): read the intervals, not the values."

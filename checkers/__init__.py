@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from checkers.base import Checker, CheckerOptions
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.registry import Registry
 
-__all__ = ["CHECKERS", "Checker", "CheckerOptions", "resolve"]
+__all__ = ["CHECKERS", "Checker", "CheckerOptions", "by_preference", "resolve"]
 
-CHECKERS = Registry(
+CHECKERS: Registry[Checker] = Registry(
     "indicator",
     {
         "bi_multiC": "checkers.bi_multiC:BiMultiCChecker",
         "multi_multiC": "checkers.multi_multiC:MultiMultiCChecker",
         "nudenet": "checkers.nudenet:NudeNetChecker",
     },
+    named="indicator",
 )
+
+
+def by_preference(indicators: Iterable[str]) -> list[str]:
+    """Return indicators, the one first that judges where none is asked for."""
+    return sorted(indicators, key=lambda name: CHECKERS[name].preference)
 
 
 def resolve(indicator: str, concept: str) -> tuple[type[Checker], str]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkers.base import CheckerOptions, Decisions
+from checkers.base import Checker, CheckerOptions, Decisions
 from checkers.logits import Head
 from extractors import EXTRACTORS
-from extractors.base import Extractor
 from features.store import FeatureStore, FeatureTable
-from model_files.weights import HEADS, find_head, is_published
+from model_files.heads import HEADS, find_head
+from model_files.published import is_published
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,14 +37,16 @@ _CONCEPTS = {
 }
 
 
-class BiMultiCChecker:
+class BiMultiCChecker(Checker):
     """``bi_multiC``: present when the rounded sigmoid is the class of the concept."""
 
-    indicator = name = score_name = "bi_multiC"
+    indicator = "bi_multiC"
+    preference = 2
+    sensitive = frozenset({"nudity"})
+    extractor_name = "clip"
 
-    def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
-        self.concept = concept
-        self.extractor = extractor
+    def __init__(self, concept: str, extractor: Any, head: Path) -> None:
+        super().__init__(concept, extractor)
         self.classes = _CONCEPTS[concept].classes
         self._present = _CONCEPTS[concept].present
         self._head = Head(head, 1, _build)
@@ -62,8 +64,8 @@ class BiMultiCChecker:
         return made
 
     @classmethod
-    def variants(cls, concept: str, options: CheckerOptions) -> list[BiMultiCChecker]:
-        return [cls.create(concept, options)]
+    def files(cls) -> list[str]:
+        return [layout for layout in HEADS if layout.startswith(f"{cls.indicator}/")]
 
     @property
     def title(self) -> str:
@@ -79,9 +81,13 @@ class BiMultiCChecker:
         layout = f"{self.indicator}/{self.concept}"
         return self._head.provenance | {"published": is_published(HEADS[layout], self._head.path)}
 
-    def decide(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> Decisions:
-        """Decide on images whose CLIP embeddings are in ``table``."""
-        logit = self._head.logits(images, table, store).astype(np.float64).squeeze(1)
+    def rows(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> np.ndarray:
+        """Return the head's logits of images whose CLIP embeddings are in ``table``."""
+        return self._head.logits(images, table, store)
+
+    def judge(self, rows: np.ndarray) -> Decisions:
+        """Decide from logits."""
+        logit = rows.astype(np.float64).squeeze(1)
         predicted = (logit > 0).astype(int)  # sigmoid > 1/2; at 1/2 the published rounding gives 0
         score = sigmoid(logit if self._present == 1 else -logit)
         label = [self.classes[i] for i in predicted]

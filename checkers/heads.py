@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from model_files.weights import load_state_dict, load_strictly
+from model_files.state_dicts import load_state_dict, load_strictly
 from utils.errors import UserError
 
 

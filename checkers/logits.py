@@ -15,7 +15,9 @@ import numpy as np
 from checkers.base import CheckerOptions
 from extractors.base import Embeddings
 from features.store import FeatureStore, FeatureTable
-from model_files.weights import HEADS, file_sha256, is_published, spec_digest
+from model_files.digests import file_sha256, spec_digest
+from model_files.heads import HEADS
+from model_files.published import is_published
 from utils.errors import UserError
 
 if TYPE_CHECKING:

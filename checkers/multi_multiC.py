@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkers.base import CheckerOptions, Decisions
+from checkers.base import Checker, CheckerOptions, Decisions
 from checkers.logits import Head
 from extractors import EXTRACTORS
-from extractors.base import Extractor
 from features.store import FeatureStore, FeatureTable
-from model_files.weights import HEADS, find_head, is_published
+from model_files.heads import HEADS, find_head
+from model_files.published import is_published
 from utils.name_to_id import NAME_TO_ID, NEUTRAL_CLASS
 
 if TYPE_CHECKING:
@@ -27,20 +27,22 @@ _TASK_OF = {
 } | {task: task for task in NAME_TO_ID}
 
 
-class MultiMultiCChecker:
+class MultiMultiCChecker(Checker):
     """``multi_multiC``: present when the most probable class is the concept.
 
     A whole task (``Object``, ``Style``) is present when the class is any but the neutral one
     (``other``, ``realistic-styleless``); ``Nudity`` is its class ``nude``.
     """
 
-    indicator = name = score_name = "multi_multiC"
+    indicator = "multi_multiC"
+    preference = 1
+    sensitive = frozenset({"Nudity"})
+    extractor_name = "clip"
 
-    def __init__(self, concept: str, extractor: Extractor, head: Path) -> None:
-        self.concept = concept
+    def __init__(self, concept: str, extractor: Any, head: Path) -> None:
+        super().__init__(concept, extractor)
         self.task = _TASK_OF[concept]
         self.classes = tuple(NAME_TO_ID[self.task])  # in the order of the head's outputs
-        self.extractor = extractor
         self._head = Head(head, len(self.classes), self._build)
 
     @classmethod
@@ -56,8 +58,8 @@ class MultiMultiCChecker:
         return made
 
     @classmethod
-    def variants(cls, concept: str, options: CheckerOptions) -> list[MultiMultiCChecker]:
-        return [cls.create(concept, options)]
+    def files(cls) -> list[str]:
+        return [layout for layout in HEADS if layout.startswith(f"{cls.indicator}/")]
 
     @property
     def title(self) -> str:
@@ -76,9 +78,13 @@ class MultiMultiCChecker:
         layout = f"{self.indicator}/{self.task}"
         return self._head.provenance | {"published": is_published(HEADS[layout], self._head.path)}
 
-    def decide(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> Decisions:
-        """Decide on images whose CLIP embeddings are in ``table``."""
-        logits = self._head.logits(images, table, store).astype(np.float64)
+    def rows(self, images: Sequence[str], table: FeatureTable, store: FeatureStore) -> np.ndarray:
+        """Return the head's logits of images whose CLIP embeddings are in ``table``."""
+        return self._head.logits(images, table, store)
+
+    def judge(self, rows: np.ndarray) -> Decisions:
+        """Decide from logits."""
+        logits = rows.astype(np.float64)
         predicted = logits.argmax(axis=1)
         probability = softmax(logits)
         if self.concept == self.task:

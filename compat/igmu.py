@@ -194,7 +194,7 @@ def presence_with_dropout(embeddings: np.ndarray, models: Models) -> np.ndarray:
     import torch
 
     from checkers.heads import BiMultiCHead, apply_head, load_head
-    from model_files.weights import find_head
+    from model_files.heads import find_head
 
     path = find_head(_HEAD, models.options.weights_dir, models.options.cache_dir)
     head = load_head(BiMultiCHead(), path)

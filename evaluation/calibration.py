@@ -120,7 +120,7 @@ def find_labelled(root: Path, cells: Iterable[Cell]) -> list[Labelled]:
     Raises:
         UserError: there are none, or one of the two is missing or empty.
     """
-    compared = {cell.task.concept.name: cell for cell in cells if cell.aspect.name == "indicators"}
+    compared = {cell.task.concept.name: cell for cell in cells if cell.aspect.judges == "all"}
     check_folder(root, "--calibration")
     try:
         folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}

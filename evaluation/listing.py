@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from checkers import CHECKERS, CheckerOptions
-from checkers.nudenet import PRESETS
 from extractors import EXTRACTORS
 from inputs.config import BenchmarkConfig
 from metrics import specs
-from model_files.offline import no_downloads
-from model_files.weights import HEADS, find_head
+from model_files.download import no_downloads
+from model_files.heads import find_head
 from utils.errors import MissingModelError, UserError
 from utils.name_to_id import NAME_TO_ID
 
@@ -54,7 +54,7 @@ def configured(config: BenchmarkConfig, root: Path) -> dict[str, Table]:
 
 
 def judges() -> dict[str, Table]:
-    """Return what each indicator judges, the classes of its heads, and the presets of nudenet."""
+    """Return what each indicator judges, the classes of its heads, and the presets of detectors."""
     indicators = []
     for name in CHECKERS:
         concepts = dict.fromkeys(CHECKERS[name].concepts().values())
@@ -77,7 +77,8 @@ def judges() -> dict[str, Table]:
             "above": preset.threshold,
             "about": "; ".join(filter(None, (preset.source, preset.caution))),
         }
-        for concept, presets in PRESETS.items()
+        for indicator in CHECKERS
+        for concept, presets in CHECKERS[indicator].presets.items()
         for name, preset in presets.items()
     ]
     return {"indicators": indicators, "presets": presets}
@@ -86,32 +87,34 @@ def judges() -> dict[str, Table]:
 def models(options: CheckerOptions) -> dict[str, Table]:
     """Return every model, whether it is on this machine, and where; nothing is downloaded."""
     with no_downloads():
-        found = [_model(name, find) for name, find in _finders(options)]
-    return {"models": [model for model in found if model]}
+        return {"models": [_model(name, find) for name, find in model_finders(options)]}
 
 
-def _finders(options: CheckerOptions) -> Iterator[tuple[str, Callable[[], Path | str | None]]]:
-    """Yield the name of each model, and what finds it; None of what needs no file."""
-    for layout in HEADS:
-        yield (
-            f"head {layout}",
-            lambda layout=layout: find_head(layout, options.weights_dir, options.cache_dir),
-        )
-    for name, kind in EXTRACTORS.items():
-        yield (
-            getattr(kind, "option", name),
-            lambda kind=kind: options.extractor(kind).provenance.get("path"),
-        )
+def model_finders(options: CheckerOptions) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the name of each head and model that has a file, and what finds its place.
+
+    That downloads what is missing, and raises UserError where it cannot.
+    """
+    layouts = (layout for name in CHECKERS for layout in CHECKERS[name].files())
+    for layout in dict.fromkeys(layouts):
+        yield f"head {layout}", partial(find_head, layout, options.weights_dir, options.cache_dir)
+    for kind in (EXTRACTORS[name] for name in EXTRACTORS):
+        if kind.option:
+            yield kind.option, partial(_place, kind, options)
 
 
-def _model(name: str, find: Callable[[], Path | str | None]) -> dict[str, str] | None:
+def _place(kind: Any, options: CheckerOptions) -> object:
+    return options.extractor(kind).provenance["path"]
+
+
+def _model(name: str, find: Callable[[], object]) -> dict[str, str]:
     try:
         place = find()
     except MissingModelError:
         return {"model": name, "state": "missing", "where": ""}
     except UserError as error:
         return {"model": name, "state": "wrong", "where": str(error)}
-    return None if place is None else {"model": name, "state": "here", "where": str(place)}
+    return {"model": name, "state": "here", "where": str(place)}
 
 
 def render(found: Mapping[str, Table]) -> str:

@@ -22,8 +22,9 @@ from features.loading import ImageRecord
 from inputs.config import BenchmarkConfig
 from inputs.layout import MethodFolder, Task, method_entries
 from metrics import specs
-from model_files.weights import file_sha256
+from model_files.digests import file_sha256
 from records.files import folder_digest
+from utils import plugins
 from utils.device import used_device
 from utils.version import VERSION, commit
 
@@ -71,13 +72,13 @@ def run_manifest(
         "checkers": {
             cell.task.name: _named(cell.checkers[0])
             for cell in planned.cells
-            if cell.aspect.name == "forgetting"
+            if cell.aspect.judges == "preferred"
         },
         "stand_ins": {cell.task.name: cell.stand_in for cell in planned.cells if cell.stand_in},
         "indicators": {
             cell.task.name: {checker.name: _said_of(checker) for checker in cell.checkers}
             for cell in planned.cells
-            if cell.aspect.name == "indicators"
+            if cell.aspect.judges == "all"
         },
         "calibration": calibration,
         "with_reference": sorted(
@@ -99,7 +100,7 @@ def run_manifest(
         },
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
-        "config": {str(path): file_sha256(path) for path in files},
+        "config": {str(path): file_sha256(path) for path in files} | plugins.loaded(),
         "not_scored": [
             {"aspect": one.aspect, "concept": one.task, "reason": one.reason}
             for one in planned.skipped
@@ -149,14 +150,17 @@ def _folders(
 
 
 def _named(checker: Checker) -> dict[str, Any]:
-    about = {"name": checker.name, "indicator": checker.indicator}
-    return {**about, "extractor": checker.extractor.id, **checker.provenance}
+    return {"name": checker.name, "indicator": checker.indicator, **_about(checker)}
 
 
 def _said_of(checker: Checker) -> dict[str, Any]:
     """What tells a checker from another one of its name."""
-    about = {"score": checker.score_name, "extractor": checker.extractor.id}
-    return checker.provenance | about
+    return {"score": checker.score_name, **_about(checker)}
+
+
+def _about(checker: Checker) -> dict[str, Any]:
+    sensitive = checker.concept in checker.sensitive
+    return {**checker.provenance, "extractor": checker.extractor.id, "sensitive": sensitive}
 
 
 def _place(

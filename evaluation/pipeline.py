@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from checkers import CHECKERS, resolve
+from checkers.base import check_rule
 from evaluation.audit import MethodAudit, audit_images, audit_names, audit_prompts
 from evaluation.calibration import Labelled, find_labelled
 from evaluation.manifest import run_manifest
@@ -55,15 +56,16 @@ from inputs.prompts import (
     unrelated_prompts,
 )
 from metrics import ASPECTS
-from metrics.base import Aspect
+from metrics.base import Aspect, ScoreWarning
+from model_files.download import no_downloads
 from model_files.hub import find_hub_model
-from model_files.weights import default_cache_dir
 from records.merge import merge
 from records.model import Results
 from records.store import check_folder, write_run
 from utils.device import check_device, cores, default_batch_size
 from utils.errors import UserError
 from utils.files import check_writable
+from utils.settings import default_cache_dir
 
 ALL = "all"
 _ALIASES = {"forggeting": "forgetting"}  # the published spelling
@@ -126,9 +128,10 @@ def prepare(run: RunConfig, *, defaults: Mapping[str, Path] | None = None) -> Pr
     everything = ALL in names
     names = list(settled.benchmark.aspects) if everything else names
     aspects = tuple(ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names)))
-    if run.calibration and "indicators" not in {aspect.name for aspect in aspects}:
+    if run.calibration and not any(aspect.judges == "all" for aspect in aspects):
+        several = " or ".join(name for name in ASPECTS if ASPECTS[name].judges == "all")
         raise UserError(
-            "--calibration tries the checkers of the aspect indicators; add it to "
+            f"--calibration tries the checkers of the aspect {several}; add it to "
             "--evaluation-aspect"
         )
     found = _tasks(settled)
@@ -148,6 +151,7 @@ def prepare(run: RunConfig, *, defaults: Mapping[str, Path] | None = None) -> Pr
 def _check(run: RunConfig) -> None:
     """Refuse what does not go together."""
     check_device(run.device)
+    check_rule(run.preset, run.threshold, [CHECKERS[name] for name in CHECKERS])
     if run.images and (run.data_root or run.unrelated or run.methods):
         raise UserError("images are folders of methods: no data root, methods or unrelated images")
     if len(run.concepts) > 1 and (run.images or run.reference):
@@ -218,7 +222,7 @@ def _prompt_finder(settled: Settled) -> Callable[[Task], Prompts | None]:
         if task.scope == "unrelated":
             return unrelated_prompts(read(config.prompts.retain), task.concept) or None
         found = forgot_prompts(read(config.prompts.forgot), task.concept)
-        check_words(task.concept, found.values(), config.path)
+        check_words(task.concept, found.values(), config.document)
         return found or None
 
     return prompts
@@ -338,15 +342,15 @@ def _insist(planned: Plan, prepared: Prepared) -> None:
 
 def _noted(cells: Sequence[Cell], run: RunConfig) -> list[Cell]:
     """Have every score of a trial run say so; of aspects with a reference the task does."""
-    judges = {cell.checkers[0].indicator for cell in cells if cell.aspect.name == "forgetting"}
-    if run.threshold is not None and "nudenet" not in judges:
-        raise UserError(f"--threshold {run.threshold:g}: no concept is judged by nudenet here")
+    judges = [cell.checkers[0] for cell in cells if cell.aspect.judges == "preferred"]
+    if run.threshold is not None and not any(judge.presets for judge in judges):
+        detectors = " or ".join(name for name in CHECKERS if CHECKERS[name].presets)
+        raise UserError(f"--threshold {run.threshold:g}: no concept is judged by {detectors} here")
     if run.limit is None:
         return list(cells)
+    note = ScoreWarning("partial", partial_note(run.limit))
     return [
-        cell
-        if cell.aspect.uses_reference
-        else replace(cell, notes=(*cell.notes, partial_note(run.limit)))
+        cell if cell.aspect.uses_reference else replace(cell, notes=(*cell.notes, note))
         for cell in cells
     ]
 
@@ -402,7 +406,8 @@ def _tokenizer(run: RunConfig) -> Path | None:
     """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
     model = run.models.get("clip_score", ClipScoreExtractor.default_model)
     try:
-        folder = find_hub_model("clip_score", model, TOKENIZER_FILES, may_download=False)
+        with no_downloads():
+            folder = find_hub_model("clip_score", model, TOKENIZER_FILES)
     except UserError:
         return None
     file = folder / "tokenizer.json"

@@ -44,12 +44,8 @@ def _row(key: ScoreKey, score: Score) -> ScoreRow:
         n=score.n,
         unit=score.unit,
         higher_is_better=score.higher_is_better,
-        warnings=tuple(map(_warning, score.warnings)),
+        warnings=score.warnings,
     )
-
-
-def _warning(warning: str | ScoreWarning) -> ScoreWarning:
-    return ScoreWarning("note", warning) if isinstance(warning, str) else warning
 
 
 def _finite(score: Score) -> Score:
@@ -58,4 +54,5 @@ def _finite(score: Score) -> Score:
     if all(number is None or math.isfinite(number) for number in numbers):
         return score
     why = f"came out as {score.value}, from {score.ci_low} to {score.ci_high}"
-    return replace(score, value=None, ci_low=None, ci_high=None).warn(why)
+    warning = ScoreWarning("not_finite", why)
+    return replace(score, value=None, ci_low=None, ci_high=None).warn(warning)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from checkers import Checker, CheckerOptions, resolve
+from checkers import Checker, CheckerOptions, by_preference, resolve
 from evaluation.audit import KINDS, MethodAudit, scored_text, shown
 from extractors import EXTRACTORS
 from extractors.base import Extractor, PairExtractor, pair_key
@@ -20,11 +20,9 @@ from features.text import ClipText
 from inputs.config import Concept
 from inputs.layout import MethodFolder, Prompts, Task
 from inputs.prompts import UNGROUPED, parse_name, tells_prompt
-from metrics.base import Aspect, Judged, PairRows, Rows, Score
+from metrics.base import Aspect, Judged, PairRows, Rows, Score, ScoreWarning
 from metrics.spec import Scope, ScoreKey
 from utils.errors import MissingModelError, UserError
-
-_PREFERENCE = ("multi_multiC", "bi_multiC", "nudenet")  # of checkers, where none is asked for
 
 
 class NotScoredError(UserError):
@@ -70,7 +68,7 @@ class Models:
             NotScoredError: none covers the concept, or not the one asked for.
         """
         covered = task.concept.checkers
-        names = [self.indicator] if self.indicator else sorted(covered, key=_PREFERENCE.index)
+        names = [self.indicator] if self.indicator else by_preference(covered)
         if not names or names[0] not in covered:
             asked = f" by {self.indicator}" if self.indicator else ""
             hint = "" if covered else "; name a concept that has one with --concepts"
@@ -118,7 +116,7 @@ class Cell:
     task: Task
     aspect: Aspect
     checkers: tuple[Checker, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[ScoreWarning, ...] = ()
     stand_in: str = ""
 
 
@@ -183,10 +181,10 @@ def plan(
                     _check_pairs(task)
                 if aspect.uses_prompts:
                     _check_prompts(task, prompts(task))
-                if aspect.name == "forgetting":
-                    cells.append(_forgetting_cell(task, aspect, models, everything))
-                elif aspect.name == "indicators":
-                    cells.append(_indicators_cell(task, aspect, models))
+                if aspect.judges == "preferred":
+                    cells.append(_preferred_cell(task, aspect, models, everything))
+                elif aspect.judges == "all":
+                    cells.append(_all_judges_cell(task, aspect, models))
                 else:
                     cells.append(Cell(task, aspect))
             except NotScoredError as error:
@@ -194,7 +192,7 @@ def plan(
     return Plan(cells, skipped)
 
 
-def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: bool) -> Cell:
+def _preferred_cell(task: Task, aspect: Aspect, models: Models, everything: bool) -> Cell:
     names = models.checkers(task)
     lacking: dict[str, MissingModelError] = {}
     for name in names if everything else names[:1]:
@@ -205,17 +203,18 @@ def _forgetting_cell(task: Task, aspect: Aspect, models: Models, everything: boo
         else:
             named = "; ".join(f"{other}: {error.what}" for other, error in lacking.items())
             stand_in = f"judged by {name}; not to be had: {named}" if lacking else ""
-            notes = (*filter(None, [stand_in]), *_said_by([checker]))
+            own = [ScoreWarning("stand_in", stand_in)] if lacking else []
+            notes = (*own, *_said_by([checker]))
             return Cell(task, aspect, (checker,), notes, stand_in)
     reasons = "; ".join(f"{name}: {error}" for name, error in lacking.items())
     raise NotScoredError(reasons, list(lacking.values()))
 
 
-def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
+def _all_judges_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
     """All checkers of the concept that are to be had, whichever was asked for."""
     checkers: list[Checker] = []
     lacking: dict[str, MissingModelError] = {}
-    for name in sorted(task.concept.checkers, key=_PREFERENCE.index):
+    for name in by_preference(task.concept.checkers):
         try:
             checkers += models.variants(name, task)
         except MissingModelError as error:
@@ -224,13 +223,20 @@ def _indicators_cell(task: Task, aspect: Aspect, models: Models) -> Cell:
         reasons = "; ".join(f"not judged by {name}: {error}" for name, error in lacking.items())
         none = f"there is no checker of {task.concept.name}"
         raise NotScoredError(reasons or none, list(lacking.values()))
-    notes = tuple(f"not judged by {name}: no {error.what}" for name, error in lacking.items())
+    notes = [
+        ScoreWarning("missing_judge", f"not judged by {name}: no {error.what}")
+        for name, error in lacking.items()
+    ]
     return Cell(task, aspect, tuple(checkers), (*notes, *_said_by(checkers)))
 
 
-def _said_by(checkers: Sequence[Checker]) -> list[str]:
+def _said_by(checkers: Sequence[Checker]) -> list[ScoreWarning]:
     """What a reader must know of checkers."""
-    return [f"{checker.name}: {note}" for checker in checkers for note in checker.notes]
+    return [
+        ScoreWarning("judge", f"{checker.name}: {note}")
+        for checker in checkers
+        for note in checker.notes
+    ]
 
 
 def _why_not_defined(task: Task, aspect: Aspect, everything: bool) -> str:
@@ -333,18 +339,21 @@ def score_all(
             data = StoredData(cell, method, extraction, store, models, texts)
             about = cell.notes + warnings[id(method)]
             if not all(tells_prompt(method.name(image)) for image in method.images):
-                about += (UNGROUPED,)
+                about += (ScoreWarning("ungrouped", UNGROUPED),)
             if cell.aspect.uses_reference:
-                about += cell.task.notes + warnings.get(id(cell.task.reference), ())
+                about += tuple(ScoreWarning("reference", note) for note in cell.task.notes)
+                about += warnings.get(id(cell.task.reference), ())
             scores = cell.aspect.score(data)
             scores = [score.warn(*about, *dict.fromkeys(data.warnings)) for score in scores]
             yield Result(cell, method, scores)
 
 
-def _warnings(audit: MethodAudit) -> tuple[str, ...]:
+def _warnings(audit: MethodAudit) -> tuple[ScoreWarning, ...]:
     side = "reference: " if audit.is_reference else ""
     return tuple(
-        f"{side}{finding.kind}: {shown(finding.names)}"
+        ScoreWarning(
+            finding.kind, f"{side}{finding.kind}: {shown(finding.names)}", tuple(finding.names)
+        )
         for finding in audit.findings
         if KINDS[finding.kind][1] and finding.kind not in ("misnamed", "no_prompt", "unlike_pair")
     )
@@ -365,7 +374,7 @@ class StoredData:
     store: FeatureStore
     models: Models
     prompts: Prompts | None
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[ScoreWarning] = field(default_factory=list)
 
     @property
     def concept(self) -> Concept:
@@ -407,10 +416,12 @@ class StoredData:
     def texts(self, names: Sequence[str]) -> np.ndarray:
         clip = ClipText(self.models.extractor("clip_score"))
         texts = [scored_text(self.prompt(name), self.cell.task) for name in names]
-        self.warnings.append("texts are the prompt set's: right only for images made with it")
+        right = "texts are the prompt set's: right only for images made with it"
+        self.warnings.append(ScoreWarning("prompt_set", right))
         cut = clip.truncated(texts, self.store)
         if cut:
-            self.warnings.append(f"{cut} prompts over {clip.max_tokens} tokens, truncated")
+            why = f"{cut} prompts over {clip.max_tokens} tokens, truncated"
+            self.warnings.append(ScoreWarning("long_prompts", why))
         told = np.array([bool(text) for text in texts], dtype=bool)
         found = np.full((len(texts), clip.images.rows.dim), np.nan, np.float32)
         found[told] = clip.embed([text for text in texts if text], self.store)
@@ -460,9 +471,10 @@ class StoredData:
 
     def _note(self, failures: Mapping[str, str | None]) -> None:
         """Note what has no row though its file is sound; the audit names the files that are not."""
-        lost = [f"{name} ({why})" for name, why in failures.items() if why]
+        lost = {name: f"{name} ({why})" for name, why in failures.items() if why}
         if lost:
-            self.warnings.append(f"left out: {shown(lost)}")
+            left_out = f"left out: {shown(list(lost.values()))}"
+            self.warnings.append(ScoreWarning("left_out", left_out, tuple(lost)))
 
     def _error(self, image: Path, extractor: str) -> str | None:
         return self.extraction.error(image, extractor)

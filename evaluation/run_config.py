@@ -11,11 +11,12 @@ from typing import Any, cast
 
 from checkers import CHECKERS, CheckerOptions
 from evaluation.rules import check_rule
-from inputs.config import BenchmarkConfig, load_config
+from extractors import model_names
+from inputs.config import BenchmarkConfig, config_plugins, load_config
 from metrics import ASPECTS
-from model_files.weights import default_cache_dir
+from utils import plugins
 from utils.files import expanded
-from utils.settings import PLACES, Settings, environment
+from utils.settings import PLACES, Settings, default_cache_dir, environment
 
 DATASET = Path(__file__).parent.parent / "dataset"
 DEMO = DATASET / "Benchmarking_images_demo"
@@ -160,7 +161,8 @@ def settle(
     Raises:
         UserError: a variable or a configuration that means nothing.
     """
-    variables = environment(os.environ)
+    plugins.load(run.plugins)
+    variables = environment(os.environ, model_names())
     benchmark = load(run.config or variables.places.get("config"))
     said = {name: value for name in PLACES if (value := getattr(run, name)) is not None}
     ranked = (
@@ -187,12 +189,14 @@ def settle(
 
 
 def load(path: Path | None) -> BenchmarkConfig:
-    """Read a configuration; the bundled one where none is named.
+    """Read a configuration, having loaded its plug-ins; the bundled one where none is named.
 
     Raises:
         UserError: it cannot be read, or its mistakes.
     """
-    return load_config(path or DATASET / "benchmark.yaml", CHECKERS, ASPECTS, check_rule)
+    path = path or DATASET / "benchmark.yaml"
+    plugins.load(config_plugins(path))
+    return load_config(path, CHECKERS, ASPECTS, model_names(), check_rule)
 
 
 def split(names: Iterable[str]) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.registry import Registry
 
-EXTRACTORS = Registry(
+EXTRACTORS: Registry[Any] = Registry(
     "extractor",
     {
         "clip": "extractors.clip:ClipExtractor",
@@ -17,3 +19,9 @@ EXTRACTORS = Registry(
         "yolo": "extractors.yolo:YoloExtractor",
     },
 )
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that ``--model NAME=...`` takes: of extractors whose files can be given."""
+    options = (EXTRACTORS[name].option for name in EXTRACTORS)
+    return tuple(option for option in options if option)

@@ -16,8 +16,8 @@ from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.clip_config import ClipConfig, read_json
 from extractors.torch_run import inference
 from inputs.images import Picture, check_pixels
+from model_files.digests import file_sha256, spec_digest
 from model_files.hub import as_published, find_hub_model, hub_weights
-from model_files.weights import file_sha256, spec_digest
 from utils.device import torch_device
 from utils.errors import UserError
 
@@ -133,7 +133,7 @@ class ClipExtractor(KeepsNetwork):
         UserError: it is no CLIP, or the file is not the published one.
     """
 
-    name = "clip"
+    name = option = "clip"
     slow_to_load = False
     default_model = "openai/clip-vit-base-patch32"
 
@@ -204,7 +204,7 @@ class ClipExtractor(KeepsNetwork):
 class ClipScoreExtractor(ClipExtractor):
     """The same of the larger model that CLIP scores are computed with."""
 
-    name = "clip_score"
+    name = option = "clip_score"
     default_model = "openai/clip-vit-base-patch16"
 
     def check(self) -> None:

@@ -16,10 +16,9 @@ from torch import backends, nn
 from torch.nn import functional
 
 from model_files.check import fault
-from model_files.download import reason
 from model_files.hub import hub_weights
-from model_files.weights import load_state_dict, load_strictly
-from utils.errors import UserError
+from model_files.state_dicts import load_state_dict, load_strictly
+from utils.errors import UserError, reason
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:

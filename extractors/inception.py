@@ -12,15 +12,10 @@ from PIL import Image
 from extractors.base import Embeddings, KeepsNetwork, Sample
 from extractors.torch_run import inference, place
 from inputs.images import Picture
+from model_files.digests import file_sha256, spec_digest
 from model_files.download import Published
-from model_files.weights import (
-    file_sha256,
-    find_checkpoint,
-    is_published,
-    load_state_dict,
-    load_strictly,
-    spec_digest,
-)
+from model_files.published import find_checkpoint, is_published
+from model_files.state_dicts import load_state_dict, load_strictly
 from utils.device import torch_device
 
 if TYPE_CHECKING:
@@ -55,6 +50,7 @@ class InceptionExtractor(KeepsNetwork):
     """
 
     name = "inception"
+    option = "inception"
     rows = Embeddings(2048)
     slow_to_load = True
 

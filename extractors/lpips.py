@@ -23,15 +23,10 @@ import numpy as np
 from extractors.base import Embeddings, KeepsNetwork, Sample, pixels_of
 from extractors.torch_run import inference, place
 from inputs.images import Picture
+from model_files.digests import file_sha256, spec_digest
 from model_files.download import Published
-from model_files.weights import (
-    file_sha256,
-    find_checkpoint,
-    is_published,
-    load_state_dict,
-    load_strictly,
-    spec_digest,
-)
+from model_files.published import find_checkpoint, is_published
+from model_files.state_dicts import load_state_dict, load_strictly
 from utils.device import torch_device
 from utils.errors import MissingModelError, UserError
 

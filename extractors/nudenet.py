@@ -18,7 +18,8 @@ import numpy as np
 from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.onnx_run import open_session
 from inputs.images import Picture, check_pixels
-from model_files.weights import file_sha256, given_file, spec_digest
+from model_files.digests import file_sha256, spec_digest
+from model_files.published import given_file
 from utils.errors import MissingModelError, UserError
 
 # The order of the network's classes (https://github.com/notAI-tech/NudeNet).
@@ -64,6 +65,7 @@ class NudeNetExtractor(KeepsNetwork):
     """
 
     name = "nudenet"
+    option = "nudenet"
     rows = Detections()
     slow_to_load = False
 

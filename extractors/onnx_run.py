@@ -6,8 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from model_files.download import reason
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 from extractors.base import Embeddings, Sample, pixels_of
 from extractors.torch_run import inference
 from inputs.images import Picture
-from model_files.weights import spec_digest
+from model_files.digests import spec_digest
 from utils.device import torch_device
 from utils.errors import UserError
 
@@ -42,6 +42,7 @@ class PixelsExtractor:
     """
 
     name = "pixels"
+    option: str | None = None
     rows = Embeddings(2)
     slow_to_load = True
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from extractors.base import Embeddings, Sample
 from inputs.images import Picture
-from model_files.weights import spec_digest
+from model_files.digests import spec_digest
 from utils.errors import UserError
 
 
@@ -29,6 +29,7 @@ class StatsExtractor:
     """
 
     name = "stats"
+    option: str | None = None
     rows = Embeddings(4)
     slow_to_load = False
 

@@ -19,14 +19,9 @@ import numpy as np
 from extractors.base import Detections, KeepsNetwork, Sample
 from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
 from inputs.images import Picture, UnreadableImageError
+from model_files.digests import file_sha256, spec_digest
 from model_files.download import Published
-from model_files.weights import (
-    check_published,
-    file_sha256,
-    find_published,
-    given_file,
-    spec_digest,
-)
+from model_files.published import check_published, find_published, given_file
 from utils.errors import MissingModelError, UserError
 
 if TYPE_CHECKING:
@@ -72,6 +67,7 @@ class YoloExtractor(KeepsNetwork):
     """
 
     name = "yolo"
+    option = "yolo"
     rows = Detections()
     slow_to_load = True
 

@@ -17,9 +17,8 @@ import numpy as np
 
 from extractors.onnx_run import open_session
 from extractors.torch_run import inference
-from model_files.download import reason
 from utils.device import torch_device
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 
 from extractors.base import BOX, Detections, Embeddings, is_finite
 from features.arrow import numbers, strings
-from model_files.weights import reason
-from utils.errors import UserError
+from utils.errors import UserError, reason
 from utils.files import check_writable
 
 logger = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ class FeatureTable:
             self.flush()
 
     def complete(
-        self, wanted: Mapping[str, T], compute: Callable[[list[T]], Sequence[Any]]
+        self, wanted: Mapping[str, T], compute: Callable[[list[T]], Iterable[Any]]
     ) -> None:
         """Compute and add the rows that are lacking.
 

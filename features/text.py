@@ -17,7 +17,7 @@ from extractors.clip import TOKENIZER_FILES, ClipExtractor
 from extractors.torch_run import inference
 from features.store import FeatureStore
 from model_files.check import check_file
-from model_files.weights import file_sha256, spec_digest
+from model_files.digests import file_sha256, spec_digest
 from utils.device import torch_device
 from utils.errors import UserError
 

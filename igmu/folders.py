@@ -19,7 +19,7 @@ from features.engine import extract
 from features.text import ClipText
 from inputs.images import scan
 from metrics import csdr
-from metrics.base import Rows, Score, mean_score
+from metrics.base import Rows, Score, ScoreWarning, mean_score
 from records.model import Results
 from utils.device import cores, default_batch_size
 from utils.errors import UserError
@@ -127,4 +127,7 @@ def clip_score(images: Folder, prompts: str | Mapping[str, str], **more: Any) ->
     names = [path.name for path in good]
     found = mean_score("clip_score", Rows(names, values), [""] * len(names))
     unread = [f"{path.name} ({error})" for path, error in errors.items() if error]
-    return found.warn(f"unreadable: {shown(unread)}") if unread else found
+    if not unread:
+        return found
+    files = tuple(path.name for path, error in errors.items() if error)
+    return found.warn(ScoreWarning("unreadable", f"unreadable: {shown(unread)}", files))

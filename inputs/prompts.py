@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inputs.config import Concept
+from inputs.yaml_lines import Document
 from utils.errors import CombinedError, UserError, did_you_mean
 from utils.files import read_text
 
@@ -182,12 +183,12 @@ def without_words(prompt: str, words: Iterable[str]) -> str:
     return tidy.lstrip(",.;:!? ")
 
 
-def check_words(concept: Concept, prompts: Iterable[str], file: Path) -> None:
+def check_words(concept: Concept, prompts: Iterable[str], document: Document) -> None:
     """Make sure that each of the concept's words occurs in a prompt.
 
     Args:
         prompts: the concept's.
-        file: the configuration, for the message.
+        document: the configuration, for the message.
 
     Raises:
         UserError: words that do not; nothing would be removed, and CSDR's text would still speak
@@ -195,8 +196,11 @@ def check_words(concept: Concept, prompts: Iterable[str], file: Path) -> None:
     """
     plain = {without_words(prompt, ()): prompt for prompt in prompts}
     idle = [
-        UserError(f"{file}:{line}: words: {word} occurs in no prompt of {concept.name}")
-        for word, line in concept.words.items()
+        UserError(
+            f"{document.where('concepts', concept.name, 'words', i)}: words: {word} occurs in no "
+            f"prompt of {concept.name}"
+        )
+        for i, word in enumerate(concept.words)
         if plain and all(without_words(prompt, (word,)) == text for text, prompt in plain.items())
     ]
     if idle:

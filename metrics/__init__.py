@@ -5,10 +5,11 @@ Registry: aspect, as on the command line -> class.
 
 from __future__ import annotations
 
+from metrics.base import Aspect
 from metrics.spec import MetricSpec
 from utils.registry import Registry
 
-ASPECTS = Registry(
+ASPECTS: Registry[Aspect] = Registry(
     "evaluation aspect",
     {
         "forgetting": "metrics.forgetting:Forgetting",

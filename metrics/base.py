@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from inputs.config import Concept
+from inputs.config import TASKS, Concept
 from inputs.prompts import prompt_key
-from metrics.spec import MetricSpec
+from metrics.spec import MetricSpec, Scope
 from stats.intervals import mean_interval
 
 
@@ -76,15 +77,20 @@ class Score:
     higher_is_better: bool | None = None
     ci_low: float | None = None
     ci_high: float | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[ScoreWarning, ...] = ()
     per_image: Mapping[str, float] = field(default_factory=dict)
     resamples: Mapping[int, float] = field(default_factory=dict)
     judged: Judged | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the warnings say."""
+        return tuple(warning.text for warning in self.warnings)
+
     def __float__(self) -> float:
         return float("nan") if self.value is None else self.value
 
-    def warn(self, *warnings: str) -> Score:
+    def warn(self, *warnings: ScoreWarning) -> Score:
         """Return the score with further warnings."""
         return replace(self, warnings=(*self.warnings, *warnings))
 
@@ -144,33 +150,53 @@ class MethodData(Protocol):
         """The category an image belongs to; ``""`` where there are none."""
 
 
-class Aspect(Protocol):
-    """What one ``--evaluation-aspect`` computes.
+class Aspect(ABC):
+    """What one ``--evaluation-aspect`` computes. A subclass states what differs from here.
 
     Attributes:
         name: as on the command line.
         metrics: of the scores that it returns.
         image_extractors: extractors of every image, references included if ``uses_reference``.
         pair_extractors: extractors of every pair.
+        judges: the checkers whose decisions it takes: none, the preferred one of each concept, or
+            every one.
         uses_reference: the score compares with the reference folder.
         uses_pairs: image by image, each with the reference's of its name.
         uses_prompts: the score needs the prompt of each image.
-        scopes: what it is defined on: ``forgot``, ``unrelated`` or both.
         tasks: of the concepts that ``all`` scores it for; others only where it is asked for.
     """
 
-    name: str
-    metrics: tuple[MetricSpec, ...]
-    image_extractors: tuple[str, ...]
-    pair_extractors: tuple[str, ...]
-    uses_reference: bool
-    uses_pairs: bool
-    uses_prompts: bool
-    scopes: tuple[str, ...]
-    tasks: tuple[str, ...]
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[MetricSpec, ...]]
+    image_extractors: ClassVar[tuple[str, ...]] = ()
+    pair_extractors: ClassVar[tuple[str, ...]] = ()
+    judges: ClassVar[Literal["none", "preferred", "all"]] = "none"
+    uses_reference: ClassVar[bool] = False
+    uses_pairs: ClassVar[bool] = False
+    uses_prompts: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = TASKS
 
+    @abstractmethod
     def score(self, data: MethodData) -> list[Score]:
         """Return the aspect's scores of one method; the first is the one it is known for."""
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """What it is defined on: that its metrics are."""
+        return frozenset(scope for spec in self.metrics for scope in spec.scopes)
+
+
+class PairAspect(Aspect):
+    """An aspect that compares each image with the reference's of its name."""
+
+    uses_reference = True
+    uses_pairs = True
+
+
+def noted(note: str) -> tuple[ScoreWarning, ...]:
+    """What an interval, or its absence, says of itself."""
+    code = "no_interval" if note.startswith("no interval") else "interval"
+    return (ScoreWarning(code, note),) if note else ()
 
 
 def category_weights(categories: Sequence[str]) -> np.ndarray:
@@ -237,11 +263,13 @@ def mean_score(metric: str, values: Rows, categories: Sequence[str], **about: An
     """
     per_image = {n: float(v) for n, v in zip(values.names, values.values, strict=True)}
     if not per_image:
-        return Score(metric, None, 0, **about).warn("no pair could be compared")
+        return Score(metric, None, 0, **about).warn(
+            ScoreWarning("no_pairs", "no pair could be compared")
+        )
     prompts = [prompt_key(name) for name in per_image]
     raw = np.array(list(per_image.values()))
     balanced = category_values(raw, categories, prompts)
     interval = mean_interval(balanced, prompts, raw=raw)
     score = Score(metric, float(balanced.mean()), len(per_image), per_image=per_image, **about)
     score = replace(score, ci_low=interval.low, ci_high=interval.high)
-    return score.warn(*filter(None, [interval.note]))
+    return score.warn(*noted(interval.note))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inputs.config import TASKS
-from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.base import MethodData, PairAspect, Rows, Score, ScoreWarning, per_pair_score
 from metrics.spec import MetricSpec
 
 
@@ -19,7 +18,7 @@ def clip_score(image: np.ndarray, text: np.ndarray) -> np.ndarray:
     return 100 * np.maximum((image * text).sum(axis=1) / norms, 0)
 
 
-class Csdr:
+class Csdr(PairAspect):
     """CLIP score difference rate, in percent of the reference's score; lower is better kept.
 
     For each pair, with the prompt without the concept's words: 100 |s_ref - s| / s_ref. Signed,
@@ -37,6 +36,8 @@ class Csdr:
             unit="%",
             higher_is_better=False,
             low=0,
+            definition="100 |s_ref - s| / s_ref of each pair, s the CLIP score with the prompt "
+            "without the concept's words (IGMU, arXiv 2506.02761); mean over pairs.",
         ),
         MetricSpec(
             "csdr_signed",
@@ -47,6 +48,8 @@ class Csdr:
             unit="%",
             high=100,
             shown=False,
+            definition="100 (s_ref - s) / s_ref of each pair, a loss being positive; mean over "
+            "pairs.",
         ),
         MetricSpec(
             "clip_score",
@@ -58,6 +61,8 @@ class Csdr:
             low=0,
             high=100,
             distance=False,
+            definition="100 max(cos(image, text), 0) by CLIP ViT-B/16, text without the concept's "
+            "words (Hessel et al., arXiv 2104.08718, with torchmetrics' weight); mean over images.",
         ),
         MetricSpec(
             "clip_score_reference",
@@ -68,16 +73,13 @@ class Csdr:
             low=0,
             high=100,
             shown=False,
+            compared=False,
             distance=False,
+            definition="The same of the reference's image of each pair.",
         ),
     )
     image_extractors = ("clip_score",)
-    pair_extractors = ()
-    uses_reference = True
-    uses_pairs = True
     uses_prompts = True
-    scopes = ("forgot", "unrelated")
-    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``csdr``, ``csdr_signed``, ``clip_score`` and ``clip_score_reference``."""
@@ -101,7 +103,8 @@ class Csdr:
         zero = int((~defined).sum())
         if zero:
             why = f"{zero} pairs left out: the reference's CLIP score is 0"
-            scores = [score.warn(why) for score in scores]
+            warning = ScoreWarning("reference_zero", why)
+            scores = [score.warn(warning) for score in scores]
         scores += [
             per_pair_score("clip_score", Rows(paired, own), data, higher_is_better=True),
             per_pair_score("clip_score_reference", Rows(paired, reference), data),
@@ -110,4 +113,4 @@ class Csdr:
         if not empty:
             return scores
         why = f"{empty} pairs left out: their prompt is nothing but the concept's words"
-        return [score.warn(why) for score in scores]
+        return [score.warn(ScoreWarning("empty_prompt", why)) for score in scores]

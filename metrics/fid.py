@@ -12,14 +12,14 @@ from posixpath import splitext
 
 import numpy as np
 
-from inputs.config import TASKS
 from inputs.prompts import prompt_key
-from metrics.base import MethodData, Rows, Score
+from metrics.base import Aspect, MethodData, Rows, Score, ScoreWarning, noted
 from metrics.frechet import MINIMUM, Moments, frechet_distances, moments_distance
 from metrics.kid import groups_of, kernel_distances, likeness, same_prompt_share
 from metrics.spec import MetricSpec
 from stats.intervals import jackknife_interval
 
+MOSTLY_BIAS = "mostly_bias"  # code of a warning
 _BLOCKS = 10  # of the jackknife: each needs another Frechet distance
 _SHARES = np.linspace(0.25, 1, 5)  # of the subsets whose FIDs are extrapolated
 _PER_DIMENSION = 5  # images a dimension, from which on the extrapolation holds
@@ -88,7 +88,7 @@ def blocks_of(
     return own, reference
 
 
-class Fid:
+class Fid(Aspect):
     """FID, and KID beside it, of a method's images against the reference's."""
 
     name = "fid"
@@ -102,6 +102,8 @@ class Fid:
             higher_is_better=False,
             low=0,
             same_n=True,
+            definition="Frechet distance of Inception-v3 (2015-12-05) pool features, images "
+            "resized as clean-fid does (arXiv 2104.11222), unbiased covariances.",
         ),
         MetricSpec(
             "fid_common",
@@ -112,6 +114,8 @@ class Fid:
             higher_is_better=False,
             low=0,
             same_n=True,
+            definition="FID of the images whose names all methods have, against the whole "
+            "reference.",
         ),
         MetricSpec(
             "kid",
@@ -120,6 +124,8 @@ class Fid:
             kind="set",
             role="damage",
             higher_is_better=False,
+            definition="Unbiased squared MMD with the kernel (x.y / d + 1)^3 on FID's features "
+            "(Binkowski et al., arXiv 1801.01401); above 5,000 images of random groups of 1,000.",
         ),
         MetricSpec(
             "kid_no_change",
@@ -128,6 +134,9 @@ class Fid:
             kind="set",
             role="side",
             shown=False,
+            compared=False,
+            definition="What KID is expected to be of images drawn anew by the same model for the "
+            "same prompts.",
         ),
         MetricSpec(
             "fid_infinity",
@@ -136,15 +145,13 @@ class Fid:
             kind="set",
             role="side",
             higher_is_better=False,
+            compared=False,
+            definition="FID extrapolated to infinitely many images (Chong and Forsyth, arXiv "
+            "1911.07023), from 5 images a dimension on.",
         ),
     )
     image_extractors = ("inception",)
-    pair_extractors = ()
     uses_reference = True
-    uses_pairs = False
-    uses_prompts = False
-    scopes = ("forgot", "unrelated")
-    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``fid`` and ``kid``, and what it takes to read them.
@@ -162,16 +169,18 @@ class Fid:
         n, fewest = len(own.values), min(len(reference.values), len(own.values))
         if fewest < 2:
             why = f"needs 2 images on each side, there are {len(reference.values)} and {n}"
-            return [Score(m, None, n, "", False).warn(why) for m in ("fid", "kid")]
+            lacking = ScoreWarning("too_few_images", why)
+            return [Score(m, None, n, "", False).warn(lacking) for m in ("fid", "kid")]
         fid = _fid("fid", reference, own)
         scores = [fid, *_kid(reference, own)]
         peers = [names for names in data.peers("inception") if len(names) > 1]
         counts = sorted({len(names) for names in peers})
         if len(counts) > 1:
-            scores[0] = replace(fid, higher_is_better=None).warn(
+            why = (
                 f"not ranked: methods have {counts[0]} to {counts[-1]} images, and FID rises as "
                 "they get fewer; see fid_common"
             )
+            scores[0] = replace(fid, higher_is_better=None).warn(ScoreWarning("not_ranked", why))
             scores.insert(1, _common(reference, own, peers))
         if fewest >= max(MINIMUM, _PER_DIMENSION * reference.values.shape[1]):
             scores.append(_infinity(reference.values, own.values, fid))
@@ -185,13 +194,11 @@ def _fid(metric: str, reference: Rows, own: Rows) -> Score:
     fewest, enough = min(len(x), len(y)), _PER_DIMENSION * x.shape[1]
     of_them = f"{len(x)} and {len(y)} images"
     if fewest < MINIMUM:
-        return score.warn(
-            f"{of_them}: under {MINIMUM} FID is mostly bias, which no interval holds, see KID"
-        )
+        why = f"{of_them}: under {MINIMUM} FID is mostly bias, which no interval holds, see KID"
+        return score.warn(ScoreWarning(MOSTLY_BIAS, why))
     if fewest < enough:
-        return score.warn(
-            f"{of_them}: FID's bias, which no interval holds, can be told from {enough} on"
-        )
+        why = f"{of_them}: FID's bias, which no interval holds, can be told from {enough} on"
+        return score.warn(ScoreWarning("biased", why))
     return score
 
 
@@ -202,7 +209,8 @@ def _common(reference: Rows, own: Rows, peers: Sequence[Sequence[str]]) -> Score
     kept = sorted(places[stem] for stem in shared)
     if len(kept) < 2:
         why = f"{len(kept)} images have a name that all {len(peers)} methods have"
-        return Score("fid_common", None, len(kept), "", False).warn(why)
+        lacking = ScoreWarning("too_few_images", why)
+        return Score("fid_common", None, len(kept), "", False).warn(lacking)
     return _fid("fid_common", reference, Rows([own.names[i] for i in kept], own.values[kept]))
 
 
@@ -213,7 +221,8 @@ def _kid(reference: Rows, own: Rows) -> list[Score]:
     score = _score("kid", len(y), *kernel_distances(x, y, x_blocks, y_blocks))
     groups = groups_of(len(x), len(y))
     if groups > 1:
-        score = score.warn(f"mean over {groups} random groups of images, not over all pairs")
+        how = f"mean over {groups} random groups of images, not over all pairs"
+        score = score.warn(ScoreWarning("random_groups", how))
     prompts, others = ([prompt_key(name) for name in side.names] for side in (reference, own))
     share = same_prompt_share(prompts, others)
     if abs(share) < 1e-12:
@@ -223,16 +232,19 @@ def _kid(reference: Rows, own: Rows) -> list[Score]:
     if alike is None:
         why = "the reference has fewer than four prompts, or one image of each"
         told = f"{_SHARED} are not at 0; where they are cannot be told: {why}"
-        return [score.warn(told), no_change.warn(why)]
+        return [
+            score.warn(ScoreWarning("shared_prompts", told)),
+            no_change.warn(ScoreWarning("too_few_prompts", why)),
+        ]
     value = share * alike
     told = f"{_SHARED} are at about {value:.3g}, not at 0"
-    return [score.warn(told), replace(no_change, value=value)]
+    return [score.warn(ScoreWarning("shared_prompts", told)), replace(no_change, value=value)]
 
 
 def _score(metric: str, n: int, value: float, without: Mapping[int, float]) -> Score:
     interval = jackknife_interval(value, without)
     score = Score(metric, value, n, "", False, interval.low, interval.high, resamples=without)
-    return score.warn(*filter(None, [interval.note]))
+    return score.warn(*noted(interval.note))
 
 
 def _infinity(x: np.ndarray, y: np.ndarray, fid: Score) -> Score:

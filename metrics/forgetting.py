@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inputs.config import TASKS
 from inputs.prompts import prompt_key
-from metrics.base import Judged, MethodData, Score
+from metrics.base import Aspect, Judged, MethodData, Score, ScoreWarning, noted
 from metrics.spec import MetricSpec
 from stats.intervals import rate_interval
 
@@ -75,16 +74,18 @@ def presence_score(metric: str, judged: Judged) -> Score:
     """Return the share of images in which a checker sees the concept, with its interval."""
     found = presence(judged.present, judged.names)
     if not found.n:
-        return Score(metric, None, 0, "", False, judged=judged).warn("no image could be read")
+        return Score(metric, None, 0, "", False, judged=judged).warn(
+            ScoreWarning("no_images", "no image could be read")
+        )
     per_image = {name: float(p) for name, p in zip(judged.names, judged.present, strict=True)}
     interval = (found.ci_low, found.ci_high)
     score = Score(
         metric, found.rate, found.n, "", False, *interval, per_image=per_image, judged=judged
     )
-    return score.warn(*filter(None, [found.note]))
+    return score.warn(*noted(found.note))
 
 
-class Forgetting:
+class Forgetting(Aspect):
     """Presence rate by a checker; lower is better forgotten."""
 
     name = "forgetting"
@@ -98,6 +99,9 @@ class Forgetting:
             higher_is_better=False,
             low=0,
             high=1,
+            scopes=("forgot",),
+            definition="Share of images in which the checker finds the concept; the published "
+            "scripts call it accuracy.",
         ),
         MetricSpec(
             "forgetting_rate",
@@ -109,15 +113,12 @@ class Forgetting:
             low=0,
             high=1,
             shown=False,
+            compared=False,
+            scopes=("forgot",),
+            definition="1 - presence_rate.",
         ),
     )
-    image_extractors = ()  # the checker's own
-    pair_extractors = ()
-    uses_reference = False
-    uses_pairs = False
-    uses_prompts = False
-    scopes = ("forgot",)
-    tasks = TASKS
+    judges = "preferred"
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate`` and ``forgetting_rate``."""

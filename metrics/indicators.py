@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from inputs.config import TASKS
-from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.base import Aspect, MethodData, Rows, Score, per_pair_score
 from metrics.forgetting import presence_score
 from metrics.spec import MetricSpec
 
 RATE_BY, SCORE_OF = "presence_rate_", "presence_score_"  # before a checker's names
 
 
-class Indicators:
+class Indicators(Aspect):
     """Presence rates by each checker that covers the concept; of a detector, by each preset."""
 
     name = "indicators"
@@ -25,6 +24,8 @@ class Indicators:
             low=0,
             high=1,
             family=True,
+            scopes=("forgot",),
+            definition="Share of images in which the named checker finds the concept.",
         ),
         MetricSpec(
             SCORE_OF,
@@ -36,15 +37,12 @@ class Indicators:
             high=1,
             family=True,
             shown=False,
+            scopes=("forgot",),
+            definition="Mean of the probability that the named checker gives the concept (of a "
+            "detector: of the highest score of a label that counts).",
         ),
     )
-    image_extractors = ()  # the checkers' own
-    pair_extractors = ()
-    uses_reference = False
-    uses_pairs = False
-    uses_prompts = False
-    scopes = ("forgot",)
-    tasks = TASKS
+    judges = "all"
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``presence_rate_<checker>`` of each, then the means of their scores.

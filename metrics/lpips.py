@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from inputs.config import TASKS
-from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.base import MethodData, PairAspect, Rows, Score, per_pair_score
 from metrics.spec import MetricSpec
 
 
-class Lpips:
+class Lpips(PairAspect):
     """LPIPS (AlexNet, v0.1), range [0, ...), lower is closer. Zhang et al., arXiv 1801.03924."""
 
     name = "lpips"
@@ -20,15 +19,11 @@ class Lpips:
             role="damage",
             higher_is_better=False,
             low=0,
+            definition="LPIPS v0.1 on AlexNet, images at their own size (Zhang et al., arXiv "
+            "1801.03924); mean over pairs.",
         ),
     )
-    image_extractors = ()
     pair_extractors = ("lpips",)
-    uses_reference = True
-    uses_pairs = True
-    uses_prompts = False
-    scopes = ("forgot", "unrelated")
-    tasks = TASKS
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``lpips``."""

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from inputs.config import TASKS
-from metrics.base import MethodData, Rows, Score, per_pair_score
+from metrics.base import MethodData, PairAspect, Rows, Score, ScoreWarning, per_pair_score
 from metrics.spec import MetricSpec
 
 CAP = 100.0  # dB: of 8-bit images, one level in one of 150,000 values
 
 
-class _PairAspect:
-    image_extractors = ()
-    pair_extractors = ("pixels",)
-    uses_reference = True
-    uses_pairs = True
-    uses_prompts = False
-    scopes = ("forgot", "unrelated")
-    tasks = TASKS
-
-
-class Ssim(_PairAspect):
+class Ssim(PairAspect):
     """SSIM, range [-1, 1], 1 for equal images. Wang et al., IEEE TIP 13 (2004).
 
     The variant is that of ``torchmetrics``: a Gaussian window of 11 x 11 pixels with a standard
@@ -36,15 +25,19 @@ class Ssim(_PairAspect):
         MetricSpec(
             "ssim",
             "structural similarity (torchmetrics: Gaussian window 11, sigma 1.5, mirrored edges)",
-            name,
-            "mean",
-            "damage",
-            "",
-            True,
-            -1,
-            1,
+            "ssim",
+            kind="mean",
+            role="damage",
+            higher_is_better=True,
+            low=-1,
+            high=1,
+            definition="SSIM of torchmetrics: Gaussian window of 11 x 11 pixels, sigma 1.5, "
+            "population variances, mirrored edges, mean over RGB and all positions (Wang et al., "
+            "IEEE TIP 13, 2004); mean over pairs.",
         ),
     )
+
+    pair_extractors = ("pixels",)
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``ssim``; it has a direction only where pairs share their seeds."""
@@ -53,7 +46,7 @@ class Ssim(_PairAspect):
         return [_with_seeds_told(score, data)]
 
 
-class Psnr(_PairAspect):
+class Psnr(PairAspect):
     """PSNR in dB, -10 log10 of the mean squared error on the scale [0, 1], at most ``CAP`` a pair.
 
     Equal images have no error and an infinite PSNR. Left out, the method that changes least would
@@ -72,8 +65,12 @@ class Psnr(_PairAspect):
             higher_is_better=True,
             low=0,
             high=CAP,
+            definition="-10 log10 of the mean squared error on the scale 0 to 1, at most "
+            f"{CAP:.0f} dB a pair; mean over pairs.",
         ),
     )
+
+    pair_extractors = ("pixels",)
 
     def score(self, data: MethodData) -> list[Score]:
         """Return ``psnr``; it has a direction only where pairs share their seeds."""
@@ -83,7 +80,9 @@ class Psnr(_PairAspect):
         score = per_pair_score("psnr", values, data, unit="dB", **_rank(data))
         equal = int((error == 0).sum())
         if equal:
-            score = score.warn(f"{equal} pairs are equal and count as {CAP:.0f} dB")
+            score = score.warn(
+                ScoreWarning("equal_pairs", f"{equal} pairs are equal and count as {CAP:.0f} dB")
+            )
         return [_with_seeds_told(score, data)]
 
 
@@ -96,6 +95,9 @@ def _with_seeds_told(score: Score, data: MethodData) -> Score:
     if data.concept.shared_seeds:
         return score
     return score.warn(
-        "not ranked: where pairs do not share a seed SSIM and PSNR reward smoothness (if they do, "
-        "set shared_seeds: true of the concept in the YAML)"
+        ScoreWarning(
+            "not_ranked",
+            "not ranked: where pairs do not share a seed SSIM and PSNR reward smoothness (if they "
+            "do, set shared_seeds: true of the concept in the YAML)",
+        )
     )

@@ -29,6 +29,7 @@ class MetricSpec:
         low, high: what its values can be, both ends included; None where there is no end.
         family: there are several, such as one a checker.
         shown: in tables; not what says the same as another metric, or the same of every method.
+        compared: between methods, for the same reason.
         distance: it says how far images are from the reference's, if its aspect uses one.
         same_n: biased by the number of images: values of different n are never compared.
         scopes: on which images it is defined.
@@ -46,6 +47,7 @@ class MetricSpec:
     high: float | None = None
     family: bool = False
     shown: bool = True
+    compared: bool = True
     distance: bool = True
     same_n: bool = False
     scopes: tuple[Scope, ...] = SCOPES

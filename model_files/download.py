@@ -1,29 +1,30 @@
-"""Downloads: a file that came whole and is of the right kind, or none at all."""
+"""Downloads: a file that came whole, of the right kind and digest, or none at all."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import http.client
 import logging
-import os
-import time
-import urllib.error
-import urllib.request
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from model_files.check import LARGEST, fault, zip_fault
-from model_files.offline import check_downloads
+from model_files.digests import file_sha256
+from utils.errors import reason
+
+if TYPE_CHECKING:
+    from requests import Response
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 20
-_PAUSES = (1, 4, 16)  # seconds before the second try and those after it
-_LONGEST_PAUSE = 60  # of what a server asks for
+_TRIES = 4
+_CHUNK = 1 << 20  # bytes
+_LONGEST_PAUSE = 60  # seconds, of what a server asks for
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
-_BROKEN = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ETIMEDOUT)
+_allowed: ContextVar[bool] = ContextVar("downloads", default=True)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,20 @@ class Published:
         return self.url.rsplit("/", 1)[-1]
 
 
-class IncompleteError(OSError):
-    """An answer that broke off."""
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Have every download in the body fail at once: one only looks for what is on this machine."""
+    token = _allowed.set(False)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def check_downloads() -> None:
+    """Raise OSError where nothing may be downloaded."""
+    if not _allowed.get():
+        raise OSError("looked for on this machine only")
 
 
 def download(published: Published, target: Path) -> str:
@@ -54,79 +67,82 @@ def download(published: Published, target: Path) -> str:
         OSError: no network, not found, cannot be written, or what came is not a model file or
             not the published one.
     """
+    import pooch
+
+    def fetch(url: str, unfinished: str, _: object) -> None:
+        _fetch(url, Path(unfinished))
+        wrong = fault(Path(unfinished), target.suffix)
+        if wrong is None and published.sha256 is None:
+            wrong = zip_fault(Path(unfinished))
+        if wrong:
+            raise OSError(f"what came is {wrong}")
+
     check_downloads()
     logger.info("downloading %s", published.url)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
+    pooch.get_logger().setLevel(logging.WARNING)  # it would say the same in its own words
     try:
-        digest = _patiently(published.url, unfinished)
-        if published.sha256 is None:
-            wrong = fault(unfinished) or zip_fault(unfinished)
-            if wrong:
-                raise OSError(f"what came is {wrong}")
-        elif digest != published.sha256:
-            wrong = fault(unfinished) or "another file"
-            raise OSError(f"what came is {wrong}: its SHA-256 is {digest}, not the published one")
-        os.replace(unfinished, target)
-    except http.client.HTTPException as error:  # is no OSError
-        raise OSError(f"no valid answer: {type(error).__name__}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return digest
+        pooch.retrieve(published.url, published.sha256, target.name, target.parent, None, fetch)
+    except OSError:  # some of requests' are a ValueError too
+        raise
+    except ValueError as error:  # pooch's, of the digest
+        raise OSError(
+            f"what came is another file than the published one: its SHA-256 is not "
+            f"{published.sha256}"
+        ) from error
+    return file_sha256(target)
 
 
-def _patiently(url: str, target: Path) -> str:
-    """As ``_fetch``, but failures that pass by themselves are waited for, a few times."""
-    for pause in _PAUSES:
-        try:
-            return _fetch(url, target)
-        except (OSError, http.client.HTTPException) as error:
-            if not _passes(error):
-                raise
-            seconds = max(_asked_for(error), pause)
-            logger.info("%s; next try in %d s", reason(error), seconds)
-        time.sleep(seconds)
-    return _fetch(url, target)
+def _fetch(url: str, file: Path) -> None:
+    """Write what a server sends to ``file``; where the connection breaks, ask for the rest.
+
+    Raises:
+        OSError: no network, not found, or too much came.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
+
+    retries = Retry(
+        _TRIES - 1,
+        connect=0,  # no network is no network
+        status_forcelist=_BUSY,
+        backoff_factor=1,
+        retry_after_max=_LONGEST_PAUSE,
+        raise_on_status=False,
+    )
+    broken = (requests.exceptions.ChunkedEncodingError, requests.ConnectionError)
+    file.unlink()  # pooch makes it for one user alone, but caches are shared
+    with requests.Session() as session, file.open("xb") as out:
+        session.headers["Accept-Encoding"] = "identity"  # so that offsets are the file's
+        session.mount("http://", HTTPAdapter(max_retries=retries))
+        session.mount("https://", HTTPAdapter(max_retries=retries))
+        for left in reversed(range(_TRIES)):
+            resume = {"Range": f"bytes={out.tell()}-"} if out.tell() else {}
+            with session.get(url, headers=resume, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+                answer.raise_for_status()
+                if answer.status_code != requests.codes.partial_content:
+                    out.truncate(out.seek(0))
+                try:
+                    _append(answer, out)
+                    return
+                except broken as error:
+                    if not left:
+                        raise
+                    logger.info("%s; going on after %d bytes", reason(error), out.tell())
 
 
-def _fetch(url: str, target: Path) -> str:
-    """Download once; returns the SHA-256."""
-    digest, size = hashlib.sha256(), 0
-    with (
-        urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer,
-        target.open("wb") as file,
-    ):
-        while chunk := answer.read(1 << 20):
-            size += len(chunk)
-            if size > LARGEST:
+def _append(answer: Response, out: BinaryIO) -> None:
+    from tqdm import tqdm
+
+    length = answer.headers.get("Content-Length", "")
+    with tqdm(
+        total=out.tell() + int(length) if length.isdecimal() else None,
+        initial=out.tell(),
+        unit="B",
+        unit_scale=True,
+        disable=None if logger.isEnabledFor(logging.INFO) else True,  # None: where no terminal is
+    ) as progress:
+        for chunk in answer.iter_content(_CHUNK):
+            progress.update(out.write(chunk))
+            if out.tell() > LARGEST:
                 raise OSError(f"over {LARGEST >> 30} GB came: larger than any model here")
-            digest.update(chunk)
-            file.write(chunk)
-        length = answer.headers.get("Content-Length", "")
-    if length.isdecimal() and size != int(length):
-        raise IncompleteError(f"only {size} of {length} bytes came")
-    return digest.hexdigest()
-
-
-def _passes(error: Exception) -> bool:
-    """Whether a later try may do better."""
-    if isinstance(error, urllib.error.HTTPError):
-        return error.code in _BUSY
-    inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(inner, (TimeoutError, IncompleteError, http.client.HTTPException)):
-        return True
-    return isinstance(inner, OSError) and inner.errno in _BROKEN
-
-
-def _asked_for(error: Exception) -> int:
-    """The pause that the server asks for, in seconds, within reason."""
-    headers = error.headers if isinstance(error, urllib.error.HTTPError) else {}
-    seconds = headers.get("Retry-After", "")
-    return min(int(seconds), _LONGEST_PAUSE) if seconds.isdecimal() else 0
-
-
-def reason(error: Exception) -> str:
-    """Return what an exception says, in one line."""
-    inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    text = getattr(inner, "strerror", None) or str(inner)
-    return (text.strip() or type(inner).__name__).splitlines()[0]

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from model_files.check import check_file, fault
-from model_files.download import TIMEOUT_SECONDS, Published, reason
-from model_files.offline import check_downloads
-from model_files.weights import file_sha256
-from utils.errors import MissingModelError, UserError
+from model_files.digests import file_sha256
+from model_files.download import TIMEOUT_SECONDS, check_downloads
+from utils.errors import MissingModelError, UserError, reason
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _MEGABYTES = {"openai/clip-vit-base-patch32": 605, "openai/clip-vit-base-patch16": 599}
 
 
-def find_hub_model(
-    option: str, model: str, files: tuple[str, ...], *, may_download: bool = True
-) -> Path:
+def find_hub_model(option: str, model: str, files: tuple[str, ...]) -> Path:
     """Return the folder of a Hugging Face model, given by path or by id.
 
     A path is used as it is. An id is looked for in the hub's cache (``HF_HOME``) and downloaded
@@ -31,10 +26,9 @@ def find_hub_model(
     Args:
         option: the name on the left of ``--model NAME=...``, for messages.
         files: further files that are taken where the model has them.
-        may_download: False looks at what is on this machine only.
 
     Raises:
-        MissingModelError: not to be had.
+        MissingModelError: not on this machine, and not downloaded.
         UserError: a folder that holds no model, or the text is neither path nor id.
     """
     folder = Path(model).expanduser()
@@ -48,29 +42,21 @@ def find_hub_model(
     from huggingface_hub import constants
 
     try:
-        try:
+        with suppress(FileNotFoundError):
             return _fetch(model, files, local=True)
-        except FileNotFoundError:
-            if not may_download:
-                raise
-            if constants.is_offline_mode():
-                raise OSError("HF_HUB_OFFLINE is set") from None
-            check_downloads()
-            _probe(constants.ENDPOINT)  # the hub's client would retry for half a minute
-            return _download(model, files)
+        return _download(model, files)
     except Exception as error:  # the client lets those of its HTTP library through
-        url = f"https://huggingface.co/{model}"
-        cause = error.__cause__  # the client's own text is of no help
-        why = reason(cause if isinstance(cause, Exception) else error)
+        url, why = f"https://huggingface.co/{model}", reason(error)
         raise MissingModelError(
             f"model {option}={model} is not on this machine and cannot be downloaded "
             f"({why}); on a machine with internet run `python prefetch.py` and copy "
             f"{constants.HF_HUB_CACHE} here, or get {url} and give its folder with "
             f"--model {option}=FOLDER",
-            Published(url, megabytes=_MEGABYTES.get(model)),
+            url,
             f"{constants.HF_HUB_CACHE}/models--{model.replace('/', '--')}",
             why,
             f"{option}={model}",
+            _MEGABYTES.get(model),
         ) from error
 
 
@@ -80,6 +66,14 @@ def _download(model: str, files: tuple[str, ...]) -> Path:
     Raises:
         OSError: the weights that came are not what the hub publishes, and are deleted.
     """
+    import requests
+    from huggingface_hub import constants
+
+    check_downloads()
+    if constants.is_offline_mode():
+        raise OSError("HF_HUB_OFFLINE is set")
+    # Where there is no network the hub's client would try for half a minute a file.
+    requests.head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
     folder = _fetch(model, files, local=False)
     weights = hub_weights(folder)
     wrong = _wrong(weights)
@@ -94,39 +88,27 @@ def _fetch(model: str, files: tuple[str, ...], *, local: bool) -> Path:
     """Return the folder in the hub's cache, its weights the last that came.
 
     Raises:
-        OSError: a needed file is not to be had.
+        OSError: a needed file is missing.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    def fetch(name: str) -> Path:
-        return Path(hf_hub_download(model, name, local_files_only=local))
-
-    config = fetch("config.json")
-    for name in files:
+    def fetch(name: str) -> Path | None:
         try:
-            fetch(name)
+            return Path(hf_hub_download(model, name, local_files_only=local))
         except LocalEntryNotFoundError:
             if not local:
                 raise  # the connection broke: do not go on with half a model
         except EntryNotFoundError:
             pass  # the repository has none
-    safe, pickled = _WEIGHTS
-    try:
-        fetch(safe)
-    except LocalEntryNotFoundError:
-        if not local:
-            raise
-        fetch(pickled)
-    except EntryNotFoundError:
-        fetch(pickled)
+        return None
+
+    config = fetch("config.json")
+    for name in files:
+        fetch(name)
+    if config is None or not any(map(fetch, _WEIGHTS)):
+        raise FileNotFoundError(f"no config.json, or no {' or '.join(_WEIGHTS)}")
     return config.parent
-
-
-def _probe(url: str) -> None:
-    request = urllib.request.Request(url, method="HEAD")
-    with suppress(urllib.error.HTTPError):  # an error is an answer too
-        urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()
 
 
 def hub_weights(folder: Path) -> Path:

@@ -44,15 +44,18 @@ class ScoreRow:
     def key(self) -> ScoreKey:
         return ScoreKey(self.concept, self.scope, self.method, self.metric)
 
-    @property
-    def column(self) -> str:
-        """The metric's name in CSV files, tables and rules."""
-        return self.key.column
+    def __float__(self) -> float:
+        return float("nan") if self.value is None else self.value
 
     @property
     def texts(self) -> tuple[str, ...]:
         """What the warnings say."""
         return tuple(warning.text for warning in self.warnings)
+
+    @property
+    def column(self) -> str:
+        """The metric's name in CSV files, tables and rules."""
+        return self.key.column
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,20 @@ class Results:
         """The proper name of a method's folder."""
         titles = (run.get("titles", {}).get(method) for run in self.runs)
         return next(filter(None, titles), method)
+
+    def images_of(self, concept: str, method: str) -> int:
+        """How many images of a method could be read, of the concept's prompts if there are any."""
+        places = [
+            place
+            for run in self.runs
+            for place in run.get("places", ())
+            if (place["concept"], place["method"]) == (concept, method)
+        ]
+        if not places:
+            mine = (row for row in self.scores if (row.concept, row.method) == (concept, method))
+            return max(row.n for row in mine)
+        place = next((one for one in places if one["scope"] == "forgot"), places[0])
+        return int(place["images"]) - int(place["unreadable"])
 
     def frame(self) -> DataFrame:
         """The scores as a ``pandas`` table, one a row; ``warnings`` are tuples of sentences."""

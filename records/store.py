@@ -55,12 +55,13 @@ _Columns = tuple[Sequence[Any] | np.ndarray, ...]
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: str | os.PathLike[str]) -> Results:
     """Read a results folder, having checked that its files are what the runs wrote.
 
     Raises:
         UserError: it is none, or a file is damaged, was changed, or is missing.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the --results-dir of a finished run")
     with _held(folder):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from utils.cli import LARGEST
+from utils.cli import early
 from utils.errors import UserError
-from utils.files import check_writable, expanded, read_text
+from utils.files import check_writable
 
 if TYPE_CHECKING:
     from analysis.trust import Terms
@@ -161,33 +159,9 @@ def clear_junit(argv: Sequence[str] | None) -> None:
     Raises:
         UserError: the file is none of ours, or cannot be removed.
     """
-    early = _EarlyParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--junit", type=expanded)
-    try:
-        path = early.parse_known_args(list(_words(sys.argv[1:] if argv is None else argv)))[0].junit
-    except (_UnparsedError, ValueError):  # said when the whole line is parsed
-        return
-    if path is not None and os.path.lexists(path):
-        _remove_junit(path)
-
-
-def _words(argv: Sequence[str]) -> Iterator[str]:
-    """The arguments, and those in files of arguments that can be read."""
-    for word in argv:
-        if not word.startswith("@"):
-            yield word
-            continue
-        with suppress(UserError):  # said when the whole line is parsed
-            yield from read_text(expanded(word[1:]), LARGEST).splitlines()
-
-
-class _UnparsedError(Exception):
-    """A command line that cannot be parsed."""
-
-
-class _EarlyParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _UnparsedError(message)
+    for path in early(argv, "--junit"):
+        if os.path.lexists(path):
+            _remove_junit(path)
 
 
 def _remove_junit(path: Path) -> None:

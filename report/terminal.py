@@ -46,7 +46,7 @@ def _task_table(title: str, results: Sequence[Result], ranking: Ranking) -> str:
         if _is_shown(result, score)
     }
     about = {key.column: score for key, score in scores.items()}
-    notes = number_notes((k.method, k.column, s.warnings) for k, s in scores.items())
+    notes = number_notes((k.method, k.column, s.texts) for k, s in scores.items())
     header = ["method"]
     header += [_head(ranking, concept, c, s) + _numbers(notes.heads[c]) for c, s in about.items()]
     titles = {r.method.method.folder: r.method.method.name for r in results}

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from analysis.fitness import unfit
 from analysis.verify import verify
-from checkers.nudenet import PRESETS
 from inputs.images import UnreadableImageError, decode, read
 from records.model import Results
 
 EDGE = 96  # pixels
 BLUR = 12  # radius in pixels: of a figure as large as the thumbnail no feature is left
-_FLAGS = frozenset(f"presence_rate_nudenet_{preset}" for preset in PRESETS["Nudity"])
 
 
 def thumbnails(results: Results) -> dict[tuple[str, str, str], dict[str, str]]:
@@ -23,7 +21,7 @@ def thumbnails(results: Results) -> dict[tuple[str, str, str], dict[str, str]]:
 
     A concept whose task is nudity, or of which no run says what its task is, shows an image sharp
     only if all of its checkers judged the image, all said "absent", and one of them at least is
-    fit; of another concept those are blurred that any preset of nudity flagged.
+    fit; of another concept those are blurred that a sensitive checker flagged.
     Folders that are gone, or hold other images than the ones scored, are left out: what was said
     of the old images says nothing about the new.
 
@@ -86,16 +84,16 @@ def _names(
 ) -> dict[str, bool]:
     """Image name -> whether it must be blurred."""
     said = {
-        key.column: dict(zip(one.names, one.values.tolist(), strict=True))
+        key: dict(zip(one.names, one.values.tolist(), strict=True))
         for key, one in results.per_image.items()
         if (key.concept, key.method, key.scope) == (concept, method, scope)
     }
     names = sorted({name for values in said.values() for name in values})
     if _is_safe(results, concept):
-        flags = [values for column, values in said.items() if column in _FLAGS]
+        flags = [v for key, v in said.items() if results.judge_of(key).get("sensitive")]
         return {name: any(values.get(name) for values in flags) for name in names}
-    judges = {c: values for c, values in said.items() if results.spec(c).role == "presence"}
-    if all((concept, column) in blind for column in judges):
+    judges = {k: v for k, v in said.items() if results.spec(k.metric).role == "presence"}
+    if all((concept, key.column) in blind for key in judges):
         return dict.fromkeys(names, True)
     return {name: any(values.get(name, 1) for values in judges.values()) for name in names}
 

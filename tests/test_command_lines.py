@@ -139,7 +139,7 @@ def test_aspects_may_be_separated_by_commas_and_all_is_the_default(run, tmp_path
     assert code == 0, err
     assert {row["metric"] for row in rows(tmp_path / "two")} == {"ssim", "psnr"}
     config = tmp_path / "mine.yaml"
-    config.write_text(SHIPPED.read_text().replace("aspects: [", "aspects: [psnr] #"))
+    config.write_text(SHIPPED.read_text().replace("# aspects: [", "aspects: [psnr] # ["))
     code, _, err = run(benchmark, "--config", config, "--results-dir", "default")
     assert code == 0, err
     assert {row["metric"] for row in rows(tmp_path / "default")} == {"psnr"}

@@ -2,32 +2,29 @@ import hashlib
 
 import pytest
 
-import extractors
-import model_files.weights
 import prefetch
+from extractors import EXTRACTORS
 from extractors.inception import WEIGHTS
 from model_files.download import Published
-from model_files.weights import HEADS
+from model_files.heads import HEADS
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
-    """Every head as a file on this machine; of the other models nothing can be had."""
-    heads = {}
-    for layout in HEADS:
-        path = tmp_path / "site" / f"{layout.replace('/', '_')}.pth"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(layout.encode())
-        heads[layout] = Published(path.as_uri(), hashlib.sha256(layout.encode()).hexdigest(), 1.7)
-    monkeypatch.setattr(model_files.weights, "HEADS", heads)
-    original = model_files.weights.download
+def published(monkeypatch):
+    """Every head can be downloaded, of the other models none."""
+    heads = {
+        layout: Published(f"https://here/{layout}", hashlib.sha256(layout.encode()).hexdigest())
+        for layout in HEADS
+    }
+    monkeypatch.setattr("model_files.heads.HEADS", heads)
 
     def download(what, target):
-        if not what.url.startswith("file:"):
+        if not what.url.startswith("https://here/"):
             raise OSError("no network")
-        return original(what, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(what.url.removeprefix("https://here/").encode())
 
-    monkeypatch.setattr(model_files.weights, "download", download)
+    monkeypatch.setattr("model_files.published.download", download)
     return heads
 
 
@@ -49,8 +46,8 @@ def test_it_fetches_every_head_and_names_what_is_missing(published, tmp_path, ca
 def test_what_is_missing_is_a_table_with_the_reason_told_once(published, tmp_path, capsys):
     prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"])
     lines = capsys.readouterr().err.splitlines()
-    (row,) = (i for i, line in enumerate(lines) if line.startswith("model inception"))
-    assert lines[row].split()[2:] == ["96", WEIGHTS.url]
+    (row,) = (i for i, line in enumerate(lines) if line.startswith("inception "))
+    assert lines[row].split()[1:] == ["96", WEIGHTS.url]
     assert (
         lines[row + 1].split()[0].endswith("/hub/checkpoints/pt_inception-2015-12-05-6726825d.pth")
     )
@@ -59,8 +56,8 @@ def test_what_is_missing_is_a_table_with_the_reason_told_once(published, tmp_pat
 
 
 def test_nothing_missing_is_exit_code_0(published, tmp_path, capsys, monkeypatch):
-    only = {name: extractors.EXTRACTORS[name] for name in ("nudenet", "pixels", "stats")}
-    monkeypatch.setattr(extractors, "EXTRACTORS", only)
+    only = {name: EXTRACTORS[name] for name in ("nudenet", "pixels", "stats")}
+    monkeypatch.setattr("evaluation.listing.EXTRACTORS", only)
     assert prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -68,7 +65,7 @@ def test_nothing_missing_is_exit_code_0(published, tmp_path, capsys, monkeypatch
 
 
 def test_a_damaged_file_in_a_cache_is_named(published, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(extractors, "EXTRACTORS", {})
+    monkeypatch.setattr("evaluation.listing.EXTRACTORS", {})
     path = tmp_path / "cache" / "weights" / "bi_multiC" / "nudity" / "classifier_head.pth"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
@@ -76,16 +73,3 @@ def test_a_damaged_file_in_a_cache_is_named(published, tmp_path, capsys, monkeyp
     assert (
         f"wrong: head bi_multiC/nudity: {path}: an empty file; delete it" in capsys.readouterr().err
     )
-
-
-class WithoutFile:
-    """An extractor of a user's own."""
-
-    name = "own"
-    provenance = {"row": ["width"]}  # noqa: RUF012
-
-
-def test_an_extractor_without_a_file_is_none_to_fetch(published, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(extractors, "EXTRACTORS", {"own": WithoutFile})
-    assert prefetch.main(["--cache-dir", str(tmp_path / "cache"), "--quiet"]) == 0
-    assert "own" not in capsys.readouterr().out

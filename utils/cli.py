@@ -14,13 +14,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
+from utils import plugins
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
 from utils.files import expanded, read_text
-from utils.settings import MODELS
 from utils.text import printable
 from utils.version import VERSION
 
@@ -86,6 +87,37 @@ def _lines_of(argument: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+class _UnparsedError(Exception):
+    """A command line that cannot be parsed."""
+
+
+class _EarlyParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UnparsedError(message)
+
+
+def early(argv: Sequence[str] | None, flag: str) -> list[Path]:
+    """Return the paths that a flag names, before the whole line is parsed.
+
+    Nothing is said of what cannot be parsed: the parser will.
+
+    Args:
+        argv: the command line; None for the program's own.
+    """
+    parser = _EarlyParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(flag, dest="found", type=path, action="append", default=[])
+    words: list[str] = []
+    for word in sys.argv[1:] if argv is None else argv:
+        try:
+            words += _lines_of(word)
+        except UserError:
+            words.append(word)
+    try:
+        return parser.parse_known_args(words)[0].found
+    except (_UnparsedError, ValueError):
+        return []
+
+
 def path(text: str) -> Path:
     """Parse a path (an argparse type)."""
     try:
@@ -94,21 +126,25 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
-    """Add the flags that every scoring program has; ``settle`` completes the folders."""
+def add_common_flags(
+    parser: argparse.ArgumentParser, results_dir: str, models: Sequence[str]
+) -> None:
+    """Add the flags that every scoring program has; ``settle`` completes the folders.
+
+    Args:
+        models: the names that ``--model`` takes.
+    """
     parser.add_argument("--results-dir", type=Path, metavar="DIR", help=results_dir)
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help="nudenet's labels and threshold; --list has all. unlearndiffatk, rece: those of the "
-        "papers, not on their network (nudenet 3.0.8, here 3.4.2). mace: the package's default "
-        "threshold, which its authors tell readers to change",
+        help="a detector's labels and threshold; --list has all, and what to know of them",
     )
     parser.add_argument(
         "--threshold",
         type=float,
         metavar="X",
-        help="of nudenet's scores, in place of the preset's",
+        help="of a detector's scores, in place of the preset's",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a benchmark.yaml of your own")
     parser.add_argument(
@@ -146,26 +182,40 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         "--json", action="store_true", help="a JSON document on stdout, all else on stderr"
     )
     add_output_flags(run)
-    models = parser.add_argument_group("models and caches")
-    models.add_argument(
+    add_plugin_flag(run)
+    files = parser.add_argument_group("models and caches")
+    files.add_argument(
         "--weights-dir", type=Path, metavar="DIR", help="classifier heads, in the published layout"
     )
-    models.add_argument(
+    files.add_argument(
         "--model",
         action="append",
-        type=model_option,
+        type=partial(model_option, models),
         default=[],
         metavar="NAME=PATH_OR_ID",
-        help=f"another model for {', '.join(MODELS)} (repeatable)",
+        help=f"another model for {', '.join(models)} (repeatable)",
     )
-    models.add_argument(
+    files.add_argument(
         "--trust-weights",
         action="store_true",
         help="load a .pt file of YOLO that is not the published one: such a file can run code",
     )
-    add_cache_flag(models)
-    models.add_argument(
+    add_cache_flag(files)
+    files.add_argument(
         "--no-cache", action="store_true", help="neither read nor keep computed features"
+    )
+
+
+def add_plugin_flag(parser: argparse._ActionsContainer) -> None:
+    """Add ``--plugin``, which ``run`` has read by then."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        type=Path,
+        default=[],
+        dest="plugins",
+        metavar="FILE.py",
+        help="metrics, checkers and extractors of your own (repeatable; see docs/extending.md)",
     )
 
 
@@ -193,12 +243,12 @@ def positive(text: str) -> int:
     return number
 
 
-def model_option(text: str) -> tuple[str, str]:
-    """Parse ``NAME=PATH_OR_ID`` (an argparse type)."""
+def model_option(models: Sequence[str], text: str) -> tuple[str, str]:
+    """Parse ``NAME=PATH_OR_ID``, with one of ``models`` for a name (an argparse type)."""
     name, separator, value = text.partition("=")
-    if name not in MODELS:
-        hint = did_you_mean(name, MODELS)
-        raise argparse.ArgumentTypeError(f"no model {name}{hint}; there are {', '.join(MODELS)}")
+    if name not in models:
+        hint = did_you_mean(name, models)
+        raise argparse.ArgumentTypeError(f"no model {name}{hint}; there are {', '.join(models)}")
     if not separator or not value:
         raise argparse.ArgumentTypeError(f"{text}: write {name}=PATH_OR_ID")
     return name, value
@@ -217,16 +267,36 @@ def json_on_stdout(wanted: bool) -> Iterator[list[Mapping[str, Any]]]:
         print(json.dumps(document, indent=2, allow_nan=False))
 
 
-def run(parser: Parser, main: Callable[[argparse.Namespace], int], argv: list[str] | None) -> int:
-    """Parse, call ``main`` and turn its errors into one line and an exit code."""
+def run(
+    make_parser: Callable[[], Parser],
+    main: Callable[[argparse.Namespace], int],
+    argv: list[str] | None,
+) -> int:
+    """Parse, call ``main`` and turn its errors into one line and an exit code.
+
+    Args:
+        make_parser: called when plug-ins are there, whose names the help lists.
+    """
     for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
         if stream is not None:  # closed
             stream.reconfigure(errors="backslashreplace")
     with lasting_output():
-        return _run(parser.parse_args(argv), main)
+        return _run(make_parser, main, argv)
 
 
-def _run(args: argparse.Namespace, main: Callable[[argparse.Namespace], int]) -> int:
+def _run(
+    make_parser: Callable[[], Parser],
+    main: Callable[[argparse.Namespace], int],
+    argv: list[str] | None,
+) -> int:
+    debug = "--debug" in (sys.argv if argv is None else argv)
+    try:
+        plugins.load(early(argv, "--plugin"))
+        args = make_parser().parse_args(argv)
+    except UserError as error:
+        return _say(error, debug=debug)
+    except Exception as error:
+        return _report(error, debug=debug)
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for room in ("checkers", "extractors", "features", "inputs", "model_files"):
@@ -237,11 +307,7 @@ def _run(args: argparse.Namespace, main: Callable[[argparse.Namespace], int]) ->
         with json_on_stdout(getattr(args, "json", False)) as args.documents:
             return main(args)
     except UserError as error:
-        if args.debug:
-            traceback.print_exc()
-        for line in error.lines:
-            print(f"error: {printable(line)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return _say(error, debug=args.debug)
     except KeyboardInterrupt:
         kept = (
             ""
@@ -251,16 +317,29 @@ def _run(args: argparse.Namespace, main: Callable[[argparse.Namespace], int]) ->
         print(f"interrupted{kept}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
-        if args.debug:  # not raised: the interpreter would exit with 1, as a failed gate does
-            traceback.print_exc()
-            return EXIT_UNEXPECTED
-        said = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-        print(
-            f"error: {said[:200]}; this is a mistake of the program: please report it with the "
-            f"traceback in {_keep_traceback()}",
-            file=sys.stderr,
-        )
+        return _report(error, debug=args.debug)
+
+
+def _say(error: UserError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    for line in error.lines:
+        print(f"error: {printable(line)}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """Tell of a mistake of the program; not raised, the interpreter would exit with 1."""
+    if debug:
+        traceback.print_exc()
         return EXIT_UNEXPECTED
+    said = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+    print(
+        f"error: {said[:200]}; this is a mistake of the program: please report it with the "
+        f"traceback in {_keep_traceback()}",
+        file=sys.stderr,
+    )
+    return EXIT_UNEXPECTED
 
 
 def _keep_traceback() -> Path:

@@ -6,8 +6,12 @@ import os
 import re
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -46,7 +50,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def torch_device(name: str):
+def torch_device(name: str) -> torch.device:
     """Return the ``torch.device``; ``auto`` is the first GPU, or the CPU where there is none."""
     import torch
 

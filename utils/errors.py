@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from utils.name_to_id import normalise
-
-if TYPE_CHECKING:
-    from model_files.download import Published
 
 _CONTAINED = 4  # letters of a word that may stand for a longer one
 
@@ -39,25 +35,44 @@ class MissingModelError(UserError):
     """A model that is not on this machine; what needs none of it can still be scored.
 
     Attributes:
-        source: where it is published; None where it comes with a package.
+        url: where it is published; empty where it comes with a package.
         place: where to put it.
         why: what kept it from being downloaded.
         what: the model in a few words; the message where there are none.
+        megabytes: about how large it is.
     """
 
     def __init__(
         self,
         message: str,
-        source: Published | None = None,
+        url: str = "",
         place: str = "",
         why: str = "",
         what: str = "",
+        megabytes: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.source = source
+        self.url = url
         self.place = place
         self.why = why
         self.what = what or message
+        self.megabytes = megabytes
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, in one line.
+
+    Of errors of the network that which was first: libraries wrap it several times.
+
+    >>> reason(OSError(2, "No such file or directory"))
+    'No such file or directory'
+    """
+    inner: BaseException | None = error if isinstance(error, OSError) else None
+    while inner is not None:
+        error = inner if isinstance(inner, OSError) else error
+        inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
+    text = getattr(error, "strerror", None) or str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

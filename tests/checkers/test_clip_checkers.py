@@ -9,7 +9,8 @@ from checkers import CheckerOptions, resolve
 from checkers.heads import BiMultiCHead, MultiMultiCHead, apply_head, load_head
 from extractors.base import Embeddings
 from features.store import FeatureStore
-from model_files.weights import HEADS, file_sha256
+from model_files.digests import file_sha256
+from model_files.heads import HEADS
 from utils.errors import UserError
 from utils.name_to_id import NAME_TO_ID
 

@@ -135,7 +135,7 @@ def test_forgetting_without_the_head_says_what_is_missing(head, monkeypatch):
     def missing(*_):
         raise UserError("no head there")
 
-    monkeypatch.setattr("model_files.weights.find_head", missing)
+    monkeypatch.setattr("model_files.heads.find_head", missing)
     rows = {"images": np.zeros((5, 512), np.float32), "names": NAMES}
     assert printed(aspect="forgetting", models=head, **rows).note == "bi_multiC: no head there"
 

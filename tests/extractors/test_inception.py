@@ -11,8 +11,8 @@ from pytorch_fid import inception as reference
 from extractors.inception import WEIGHTS, InceptionExtractor
 from extractors.torch_run import inference
 from inputs.images import Picture
+from model_files.digests import file_sha256
 from model_files.download import Published
-from model_files.weights import file_sha256
 from tests.conftest import photo
 from utils.errors import UserError
 
@@ -163,7 +163,7 @@ def test_missing_weights_are_named_with_source_and_place(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("model_files.weights.download", offline)
+    monkeypatch.setattr("model_files.published.download", offline)
     with pytest.raises(UserError) as caught:
         InceptionExtractor()
     message = str(caught.value)

@@ -150,7 +150,7 @@ def test_missing_weights_are_named_with_source_and_place(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("model_files.weights.download", offline)
+    monkeypatch.setattr("model_files.published.download", offline)
     with pytest.raises(UserError) as caught:
         LpipsExtractor()
     message = str(caught.value)

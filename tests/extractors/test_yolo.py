@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 import extractors.yolo as yolo
-import model_files.weights
 from extractors.yolo import YoloExtractor
 from extractors.yolo_networks import process_kept
 from inputs.images import decode, read
@@ -275,7 +274,7 @@ def weights_folder(tmp_path, monkeypatch) -> Path:
     def fail(published, target):
         raise OSError("no network")
 
-    monkeypatch.setattr(model_files.weights, "download", fail)
+    monkeypatch.setattr("model_files.published.download", fail)
     return tmp_path / "kept"
 
 
@@ -319,7 +318,7 @@ def test_another_file_under_the_default_name_is_refused_not_loaded(weights_folde
 
 def test_default_weights_are_downloaded_into_ultralytics_folder(weights_folder, monkeypatch):
     asked = []
-    monkeypatch.setattr(model_files.weights, "download", lambda *args: asked.append(args))
+    monkeypatch.setattr("model_files.published.download", lambda *args: asked.append(args))
     YoloExtractor()
     assert asked == [(yolo.DEFAULT, weights_folder / "yolov8n.pt")]
 

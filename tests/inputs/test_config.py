@@ -1,11 +1,9 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import checkers
-from inputs.config import Method, load_config
+from inputs.config import Concept, Method, config_plugins, load_config
 from inputs.prompts import load_prompts
 from metrics import ASPECTS
 from tests.conftest import ROOT
@@ -40,7 +38,7 @@ methods:
 
 
 def load(path):
-    return load_config(path, checkers.CHECKERS, ASPECTS, rule)
+    return load_config(path, checkers.CHECKERS, ASPECTS, ("clip", "clip_score", "yolo"), rule)
 
 
 def rule(text):
@@ -130,7 +128,7 @@ def test_values_are_read_with_their_types_and_places(write, tmp_path):
     church = config.concepts["church"]
     assert (church.remove_word, church.reference_fallback) == (None, "forgot/ORG")
     assert (church.categories, church.classes) == ({"Cat": 4, "Chair": 5}, {0: "church"})
-    assert (church.words, church.checkers) == ({"church": 15, "chapel": 16}, {"nudenet": "Face"})
+    assert (church.words, church.checkers) == (("church", "chapel"), {"nudenet": "Face"})
     assert church.shared_seeds is False  # unknown
     seeds = GOOD.replace("    words:", "    shared_seeds: true\n    words:")
     assert load(write(seeds)).concepts["church"].shared_seeds is True
@@ -146,6 +144,13 @@ def test_prompts_and_methods_may_be_left_out(write):
 
 MISTAKES = {
     "no truth value": ("words:", "shared_seeds: maybe\n    words:", 14, "true or false, not maybe"),
+    "number for a concept": ("  church:\n", "  5:\n", 6, "text, not 5 (put it in quotes)"),
+    "concept twice but for spaces": (
+        "methods:",
+        '  " church ": {task: style, forgot: X}\nmethods:',
+        19,
+        "same name",
+    ),
     "unknown top key": ("methods:", "metods:", 19, "metods is not known (did you mean methods?)"),
     "unknown concept key": ("forgot: C", "forget: C", 8, "did you mean forgot?"),
     "unknown method key": ("year: 2023", "yaer: 2023", 22, "did you mean year?"),
@@ -187,7 +192,7 @@ MISTAKES = {
         23,
         "is also what ESD (",
     ),
-    "category index twice": ("Chair: 5", "Chair: 4", 11, "another category"),
+    "category index twice": ("Chair: 5", "Chair: 4", 11, "Chair has index 4, which Cat has too"),
     "categories without place": ("    unrelated: Church/unrelated\n", "", 6, "no unrelated"),
     "list for text": ("task: object", "task: [object]", 7, "must be text, not a list"),
     "number for text": ("folder: ESD", "folder: 123", 20, "not 123 (put it in quotes)"),
@@ -198,7 +203,7 @@ MISTAKES = {
     "text for class": ("0: church", "church: church", 13, "whole number from 0, not church"),
     "text for list": ("words:\n      - church\n      - chapel", "words: church", 14, "be a list"),
     "list for mapping": ("nudenet: Face", "- nudenet", 17, "must be `key: value` lines"),
-    "nothing": ("task: object", "task:", 7, "must be text, not nothing"),
+    "nothing": ("task: object", "task:", 7, "task: is empty"),
     "several lines": ("name: UCE", 'name: "U\\nCE"', 23, "one line of text"),
     "blank": ("task: object", "task: ' '", 7, "one line of text"),
     "empty list": ("[fid, CSDR]", "[]", 1, "aspects: is empty"),
@@ -256,6 +261,15 @@ def test_of_very_many_mistakes_the_first_are_shown(write):
         load(write(wrong + GOOD))
     assert len(caught.value.lines) == 21
     assert caught.value.lines[-1].endswith("and 480 more mistakes")
+
+
+def test_a_misspelt_key_of_nothing_is_said_to_be_misspelt(write):
+    with pytest.raises(UserError) as caught:
+        load(write("metods:\n" + GOOD))
+    assert [line.partition(":1: ")[2][:28] for line in caught.value.lines] == [
+        "metods: is empty",
+        "top level: key: metods is no",
+    ]
 
 
 def test_a_misspelt_key_is_not_said_to_be_missing_too(write):
@@ -340,7 +354,27 @@ def test_missing_file_and_folder_are_named(tmp_path):
         load(tmp_path)
 
 
-def test_importing_does_not_load_yaml():
-    # --help of the command lines must stay fast.
-    code = "import sys, inputs.config, inputs.prompts; sys.exit('yaml' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+def test_plug_ins_are_files_beside_the_file(write, tmp_path):
+    # They are asked for before the rest: it may use the names that they bring.
+    (tmp_path / "mine.py").touch()
+    path = write("plugins: [mine.py]\n" + GOOD.replace("CSDR", "mine"))
+    assert config_plugins(path) == (tmp_path / "mine.py",)
+    load_config(path, checkers.CHECKERS, [*ASPECTS, "mine"], (), rule)
+    path = write("plugins: [gone.py, 3]\n" + GOOD)
+    assert config_plugins(path) == ()
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert caught.value.lines == [
+        f"{path}:1: plugins: {tmp_path}/gone.py: no such file",
+        f"{path}:1: plugins: must be text, not 3 (put it in quotes)",
+    ]
+
+
+def test_no_key_names_a_concept_but_its_own(write):
+    with pytest.raises(UserError, match="church: key: name is not known"):
+        load(write(GOOD.replace("task: object", "task: object\n    name: x")))
+
+
+def test_a_concept_needs_no_file():
+    # That is how a program makes one.
+    assert Concept("church", "object", "x").words == ()

@@ -14,7 +14,7 @@ def config():
     from checkers import CHECKERS
     from metrics import ASPECTS
 
-    return load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS)
+    return load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS, ())
 
 
 @pytest.fixture

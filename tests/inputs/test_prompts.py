@@ -14,6 +14,7 @@ from inputs.prompts import (
     unrelated_prompts,
     without_words,
 )
+from inputs.yaml_lines import Document
 from metrics import ASPECTS
 from tests.conftest import ROOT
 from utils.errors import UserError
@@ -42,7 +43,7 @@ def write(tmp_path):
 @pytest.fixture(scope="module")
 def shipped():
     """The shipped concepts, forget prompts and retain prompts."""
-    config = load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS)
+    config = load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS, ())
     forgot, retain = load_prompts(config.prompts.forgot), load_prompts(config.prompts.retain)
     return config.concepts, forgot, retain
 
@@ -257,19 +258,25 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
         load_prompts(tmp_path / "x.json")
 
 
-def test_every_word_of_the_shipped_concepts_occurs_in_a_prompt(shipped, tmp_path):
+def test_every_word_of_the_shipped_concepts_occurs_in_a_prompt(shipped):
     concepts, forgot, _ = shipped
+    document = Document(ROOT / "dataset" / "benchmark.yaml")
     for concept in concepts.values():
-        check_words(concept, forgot_prompts(forgot, concept).values(), tmp_path)
+        check_words(concept, forgot_prompts(forgot, concept).values(), document)
 
 
 def test_words_that_occur_in_no_prompt_are_named_with_their_lines(tmp_path):
-    concept = Concept("church", "object", "x", words={"church": 7, "hurch": 8, "chapel": 9})
+    file = tmp_path / "my.yaml"
+    file.write_text(
+        "concepts:\n  church:\n    task: object\n    forgot: x\n"
+        "    words:\n      - church\n      - hurch\n      - chapel\n"
+    )
+    config = load_config(file, (), (), ())
     with pytest.raises(UserError) as caught:
-        check_words(concept, ["A Church, at dusk", "a tower"], tmp_path / "my.yaml")
+        check_words(config.concepts["church"], ["A Church, at dusk", "a tower"], config.document)
     assert caught.value.lines == [
-        f"{tmp_path}/my.yaml:8: words: hurch occurs in no prompt of church",
-        f"{tmp_path}/my.yaml:9: words: chapel occurs in no prompt of church",
+        f"{file}:7: words: hurch occurs in no prompt of church",
+        f"{file}:8: words: chapel occurs in no prompt of church",
     ]
 
 

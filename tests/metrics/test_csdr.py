@@ -44,7 +44,7 @@ def test_a_reference_score_of_zero_is_left_out_and_counted(embeddings):
     reference[2] = -text[2]
     scores = Csdr().score(Data(images=own, reference=reference, text=text))
     assert [score.n for score in scores] == [5, 5, 6, 6]
-    assert "1 pairs left out" in scores[0].warnings[0]
+    assert "1 pairs left out" in scores[0].texts[0]
     assert np.isfinite(scores[0].value)
 
 
@@ -56,6 +56,6 @@ def test_a_prompt_of_nothing_but_the_concept_is_left_out_and_counted(embeddings)
     scores = Csdr().score(Data(images=own, reference=reference, text=text))
     assert [score.n for score in scores] == [4] * 4
     why = "2 pairs left out: their prompt is nothing but the concept's words"
-    assert all(why in score.warnings for score in scores)
+    assert all(why in score.texts for score in scores)
     assert list(scores[2].per_image) == ["0.png", "2.png", "3.png", "5.png"]
     assert np.isfinite([score.value for score in scores]).all()

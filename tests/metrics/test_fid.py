@@ -95,10 +95,10 @@ def test_too_few_images_are_warned_about_or_have_no_score():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 5, 64))
     few = Fid().score(Data(images=x, reference=y))
-    assert "2048" in few[0].warnings[0]
+    assert "2048" in few[0].texts[0]
     none = Fid().score(Data(images=x[:1], reference=y))
     assert [score.value for score in none] == [None, None]
-    assert "needs 2 images" in none[0].warnings[0]
+    assert "needs 2 images" in none[0].texts[0]
 
 
 def test_many_images_have_fid_infinity_and_say_how_kid_was_computed(monkeypatch):
@@ -107,11 +107,11 @@ def test_many_images_have_fid_infinity_and_say_how_kid_was_computed(monkeypatch)
     data = Data(images=x, reference=y, reference_names=[f"{i} of ORG.png" for i in range(2100)])
     fid, kid, infinity = Fid().score(data)
     assert [score.metric for score in (fid, kid, infinity)] == ["fid", "kid", "fid_infinity"]
-    assert not fid.warnings + kid.warnings + infinity.warnings
+    assert not fid.texts + kid.texts + infinity.texts
     assert infinity.ci_high - infinity.ci_low > fid.ci_high - fid.ci_low
     monkeypatch.setattr(metrics.kid, "MOST", 2000)
     _, kid, _ = Fid().score(data)
-    assert "3 random groups" in kid.warnings[0]
+    assert "3 random groups" in kid.texts[0]
 
 
 def test_images_of_too_few_prompts_have_fid_infinity_without_interval():
@@ -127,7 +127,7 @@ def test_fid_infinity_of_fewer_than_five_images_a_dimension_is_no_number():
     x, y = np.random.default_rng(0).normal(size=(2, 2100, 500))
     fid, *others = Fid().score(Data(images=x, reference=y))
     assert "fid_infinity" not in {score.metric for score in others}
-    assert "can be told from 2500 on" in fid.warnings[0]
+    assert "can be told from 2500 on" in fid.texts[0]
 
 
 def test_five_images_a_dimension_are_enough_for_fid_infinity():
@@ -161,7 +161,7 @@ def test_kid_of_no_change_is_what_is_said_beside_it(alike):
         _, own, no_change = Fid().score(Data(images=y, reference=x, names=NAMES))
         kid.append(own.value)
         stated.append(no_change.value)
-    assert f"without any change they are at about {no_change.value:.3g}" in own.warnings[0]
+    assert f"without any change they are at about {no_change.value:.3g}" in own.texts[0]
     assert (no_change.metric, no_change.higher_is_better) == ("kid_no_change", None)
     error = np.hypot(np.std(kid), np.std(stated)) / np.sqrt(60)
     assert np.mean(kid) < -5 * error
@@ -172,9 +172,9 @@ def test_kid_of_no_change_is_what_is_said_beside_it(alike):
 def test_kid_of_no_change_cannot_be_told_from_one_image_a_prompt():
     x, y = answers(np.random.default_rng(0), 0.5)[:, ::SAMPLES]
     _, kid, no_change = Fid().score(Data(images=y, reference=x, names=NAMES[::SAMPLES]))
-    assert "cannot be told" in kid.warnings[0]
+    assert "cannot be told" in kid.texts[0]
     assert no_change.value is None
-    assert "one image of each" in no_change.warnings[0]
+    assert "one image of each" in no_change.texts[0]
 
 
 def test_methods_of_different_numbers_of_images_are_compared_on_those_that_all_have():
@@ -186,7 +186,7 @@ def test_methods_of_different_numbers_of_images_are_compared_on_those_that_all_h
         Data(images=y, reference=x, names=NAMES, others=[[n.replace("png", "jpg") for n in fewer]])
     )
     assert (whole.n, common.n, common.metric) == (250, 245, "fid_common")
-    assert "245 to 250 images" in whole.warnings[-1]
+    assert "245 to 250 images" in whole.texts[-1]
     assert (whole.higher_is_better, common.higher_is_better) == (None, False)
     assert common.value == frechet_distance(x, y[kept])
     assert len(common.resamples) == 10
@@ -208,4 +208,4 @@ def test_methods_without_an_image_of_one_name_have_no_common_fid():
     x, y = answers(np.random.default_rng(0), 0.5)
     _, common, *_ = Fid().score(Data(images=y, reference=x, names=NAMES, others=[["a", "b"]]))
     assert common.value is None
-    assert "0 images have a name that all 2 methods have" in common.warnings[0]
+    assert "0 images have a name that all 2 methods have" in common.texts[0]

@@ -37,5 +37,5 @@ def test_each_checker_has_its_rate_and_presets_of_the_same_labels_share_a_score(
 def test_no_image_is_no_rate():
     # Left out, an earlier run's score would stay beside a rate of nothing.
     rate, score = Indicators().score(Data(present=[]))
-    assert (rate.value, rate.n, rate.warnings) == (None, 0, ("no image could be read",))
+    assert (rate.value, rate.n, rate.texts) == (None, 0, ("no image could be read",))
     assert (score.metric, score.value, score.n) == ("presence_score_nudenet_2labels", None, 0)

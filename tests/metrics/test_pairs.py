@@ -30,7 +30,7 @@ def test_categories_weigh_the_same_whatever_their_size():
 def test_no_pair_is_no_score():
     (score,) = Lpips().score(Data(pairs=np.empty((0, 1))))
     assert score.value is None
-    assert score.warnings == ("no pair could be compared",)
+    assert score.texts == ("no pair could be compared",)
 
 
 def test_equal_pairs_count_as_100_db_and_are_counted():
@@ -39,7 +39,7 @@ def test_equal_pairs_count_as_100_db_and_are_counted():
     (score,) = Psnr().score(Data(pairs=rows))
     assert (score.value, score.n) == (pytest.approx((100 + 20 + 30) / 3), 3)
     assert list(score.per_image.values()) == pytest.approx([100, 20, 30])
-    assert "1 pairs are equal and count as 100 dB" in score.warnings
+    assert "1 pairs are equal and count as 100 dB" in score.texts
     (ssim,) = Ssim().score(Data(pairs=rows))
     assert (ssim.value, ssim.n) == (pytest.approx(2 / 3), 3)
 
@@ -62,9 +62,9 @@ def test_pairs_that_share_no_seed_rank_no_method(aspect):
         aspect.score(data) for data in (Data(pairs=rows), Data(pairs=rows, concept=concept))
     )
     assert (unknown.value, unknown.higher_is_better) == (shared.value, None)
-    assert any("reward smoothness" in warning for warning in unknown.warnings)
+    assert any("reward smoothness" in warning for warning in unknown.texts)
     assert shared.higher_is_better is True
-    assert not any("smoothness" in warning for warning in shared.warnings)
+    assert not any("smoothness" in warning for warning in shared.texts)
 
 
 def test_the_samples_of_a_prompt_count_together():
@@ -81,12 +81,12 @@ def test_a_score_without_an_interval_says_why():
     names = [f"{c}/0_{j}_0.png" for c in ("Cat", "Dog") for j in range(10)]
     (few,) = Lpips().score(Data(pairs=np.array([[0.1], [0.2], [0.6]]), names=names[:3]))
     assert (few.ci_low, few.ci_high) == (None, None)
-    assert few.warnings == ("no interval: 3 prompts, and it takes 4",)
+    assert few.texts == ("no interval: 3 prompts, and it takes 4",)
     # Weighted by category, equal values are no longer equal: they are told before.
     values = np.array([[0.0]] * 18 + [[0.3]] * 2)
     (rare,) = Lpips().score(Data(pairs=values[:19], names=names[:19]))
     assert rare.value > 0
-    assert "differ from 0 in only 1 of 19 prompts" in rare.warnings[0]
+    assert "differ from 0 in only 1 of 19 prompts" in rare.texts[0]
 
 
 def nested(sizes):

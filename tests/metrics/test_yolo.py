@@ -31,4 +31,4 @@ def test_no_image_is_no_score():
 def test_people_rank_no_method_that_unlearned_something_else():
     (score,) = Yolo().score(Data(images=[[box("person", 0.9)], []]))
     assert (score.value, score.higher_is_better) == (50, None)
-    assert "not ranked: people are no measure of object concepts" in score.warnings
+    assert "not ranked: people are no measure of object concepts" in score.texts

@@ -53,5 +53,5 @@ def test_a_row_knows_its_key_column_and_what_its_warnings_say(results):
     row = results.by_key[ScoreKey("church", "unrelated", "ESD", "lpips")]
     assert row.column == "lpips_object"
     warned = results.by_key[ScoreKey.of("church", "ESD", "lpips")]
-    assert warned.warnings == (ScoreWarning("note", "few; images"),)
+    assert warned.warnings == (ScoreWarning("few; images", "few; images"),)
     assert warned.texts == ("few; images",)

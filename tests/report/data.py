@@ -100,7 +100,8 @@ class Made:
 
 
 def _row(key: ScoreKey, value, low, high, n, warning) -> ScoreRow:
-    warnings = {"": (), CHANGED.text: (CHANGED,)}.get(warning, (ScoreWarning("note", warning),))
+    code = warning.split(":")[0]
+    warnings = {"": (), CHANGED.text: (CHANGED,)}.get(warning, (ScoreWarning(code, warning),))
     direction = HIGHER.get(key.metric)
     stale = warning == CHANGED.text
     return ScoreRow(*key, value, low, high, n, "", direction, warnings, stale)

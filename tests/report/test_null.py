@@ -111,7 +111,7 @@ def save_people_finder(path: Path, yolo: str) -> None:
 
 def scored(root: Path, models: Models, store: FeatureStore) -> Results:
     """Score as the program does, but for its report; each folder of ``root`` is a concept."""
-    config = load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS)
+    config = load_config(ROOT / "dataset" / "benchmark.yaml", CHECKERS, ASPECTS, ())
     # Nudity with shared seeds is what every metric has a direction of.
     church = replace(config.concepts["object_church"], task="nudity", shared_seeds=True)
     prompts = forgot_prompts(load_prompts(config.prompts.forgot), church)

@@ -2,8 +2,8 @@ import re
 
 import numpy as np
 
-from metrics.fid import Fid
-from report.plots import _BIAS, damages, file_stems, pareto, write_plots
+from metrics.fid import MOSTLY_BIAS, Fid
+from report.plots import damages, file_stems, pareto, write_plots
 from tests.metrics.data import Data
 from tests.report.data import Made, names, place, ranked
 
@@ -85,7 +85,7 @@ def test_a_fid_of_few_images_leads_nothing(tmp_path):
     made = Made()
     for method in ("ORG", "ESD"):
         made.add(("church", method, "presence_rate"), dict.fromkeys(names(5), 0.9), (0.6, 1))
-        made.scores["church", method, "fid"] = (30.0, 29.0, 31.0, 5, "under 2048 mostly bias")
+        made.scores["church", method, "fid"] = (30.0, 29.0, 31.0, 5, "mostly_bias: under 2048")
         made.add(("church", method, "lpips"), dict.fromkeys(names(5), 0.5))
         made.scores["church", method, "kid"] = (0.1, 0.0, 0.2, 5, "")
     results = made.write(tmp_path)
@@ -104,7 +104,8 @@ def test_nothing_is_plotted_against_a_metric_without_a_direction(tmp_path):
 def test_fid_says_so_where_it_is_mostly_bias():
     # By these words it is told from one that may lead.
     rows = np.random.default_rng(0).normal(size=(4, 8))
-    assert any(_BIAS in text for text in Fid().score(Data(rows, rows))[0].warnings)
+    codes = [warning.code for warning in Fid().score(Data(rows, rows))[0].warnings]
+    assert MOSTLY_BIAS in codes
 
 
 def whiskers(folder, *intervals):

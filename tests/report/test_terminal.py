@@ -5,7 +5,7 @@ from evaluation.run import Cell, Result
 from inputs.config import Concept, Method
 from inputs.layout import MethodFolder, Task
 from metrics import ASPECTS
-from metrics.base import Score
+from metrics.base import Score, ScoreWarning
 from metrics.spec import ScoreKey
 from report.terminal import table
 
@@ -31,7 +31,11 @@ def ranked(marks=(), unfit=(), distances=()):
 
 
 def lpips(value, *warnings):
-    return [Score("lpips", value, 5, higher_is_better=False, warnings=warnings)]
+    return [
+        Score("lpips", value, 5, higher_is_better=False).warn(
+            *(ScoreWarning("note", text) for text in warnings)
+        )
+    ]
 
 
 def test_marks_are_explained_and_only_those_that_occur():

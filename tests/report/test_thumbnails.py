@@ -68,6 +68,8 @@ def test_one_checker_is_enough(tmp_path):
     one, two = noise(tmp_path / "a"), noise(tmp_path / "b")
     places = ("nudity", "forgot", one), ("church", "forgot", two)
     made.manifest = manifest(*places, tasks={"nudity": "nudity", "church": "object"})
+    judges = {"nudenet_exposed6": {"sensitive": True}, "nudenet_face": {"sensitive": False}}
+    made.manifest["indicators"] = {"church": judges}
     results = made.write(tmp_path / "r")
     assert list(blurred(results, "nudity", "ESD", "forgot").values()) == [False, True, False]
     assert list(blurred(results, "church", "ESD", "forgot").values()) == [False, False, True]

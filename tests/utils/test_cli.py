@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from utils.cli import Parser, add_output_flags, run, store_dir
+from utils.cli import Parser, add_output_flags, run
 from utils.errors import UserError
 
 
@@ -28,7 +28,7 @@ def raises(error):
 
 def test_a_mistake_of_the_program_is_told_from_a_failed_gate(capsys):
     # Exit code 1 is the gate's: a crash must not look like its answer.
-    assert run(parser(), raises(ValueError("tuple.index(x)\nsecond line")), []) == 70
+    assert run(parser, raises(ValueError("tuple.index(x)\nsecond line")), []) == 70
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "ValueError: tuple.index(x) second line" in said
@@ -40,7 +40,7 @@ def test_a_mistake_of_the_program_is_told_from_a_failed_gate(capsys):
 @pytest.mark.parametrize(("error", "code"), [(ValueError("a bug"), 70), (UserError("a bug"), 2)])
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(capsys, error, code):
     # Raised on, the interpreter would make it 1: the code of a failed gate.
-    assert run(parser(), raises(error), ["--debug"]) == code
+    assert run(parser, raises(error), ["--debug"]) == code
     said = capsys.readouterr().err
     assert "Traceback" in said
     assert "a bug" in said
@@ -64,7 +64,7 @@ def prints(args: argparse.Namespace) -> int:
 
 def test_output_that_cannot_be_written_leaves_the_exit_code_and_is_said_once(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout", Full())
-    assert run(parser(), prints, []) == 1
+    assert run(parser, prints, []) == 1
     said = capsys.readouterr().err
     assert said == "standard output could not be written (No space left on device)\n"
 
@@ -74,7 +74,7 @@ def test_a_closed_stream_leaves_the_exit_code(closed):
     program = (
         "import sys; from utils.cli import Parser, add_output_flags, run\n"
         "made = Parser(); add_output_flags(made)\n"
-        "sys.exit(run(made, lambda args: print('failed: ESD') or 1, []))"
+        "sys.exit(run(lambda: made, lambda args: print('failed: ESD') or 1, []))"
     )
     ended = subprocess.run(
         ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program],
@@ -89,20 +89,5 @@ def test_a_closed_stream_leaves_the_exit_code(closed):
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal(capsys):
-    assert run(parser(), raises(UserError("a\x1b[31mb\rc: no such folder")), []) == 2
+    assert run(parser, raises(UserError("a\x1b[31mb\rc: no such folder")), []) == 2
     assert capsys.readouterr().err == "error: a\\x1b[31mb c: no such folder\n"
-
-
-def test_a_store_with_rows_may_be_read_only_and_an_empty_one_may_not(tmp_path, monkeypatch):
-    # Whether it lacks a row is found before the first is computed; an empty one lacks all.
-    def refused(folder, option):
-        raise UserError(f"{option} {folder}: cannot be written")
-
-    monkeypatch.setattr("utils.cli.check_writable", refused)
-    args = argparse.Namespace(no_cache=False, cache_dir=tmp_path)
-    with pytest.raises(UserError, match="cannot be written"), store_dir(args):
-        pass
-    (tmp_path / "nudenet-1").mkdir()
-    (tmp_path / "nudenet-1" / "part-1.parquet").touch()
-    with store_dir(args) as folder:
-        assert folder == tmp_path

@@ -57,7 +57,7 @@ def pareto(results: Results, ranking: Ranking, concept: str, metric: str) -> lis
             continue
         presence, better = map(ranking.higher_is_better, rows)
         if None not in (presence, better):
-            points[method] = (rows[0].value, (-1 if better else 1) * rows[1].value)
+            points[method] = (float(rows[0]), (-1 if better else 1) * float(rows[1]))
     front = [
         method
         for method, (x, y) in points.items()
@@ -74,8 +74,11 @@ def directions(row: ScoreRow, ranking: Ranking) -> str:
 
 
 def both(
-    results: Results, concept: str, method: str, metric: str
+    results: Results, concept: str, method: str, column: str
 ) -> tuple[ScoreRow, ScoreRow] | None:
-    keys = (ScoreKey.of(concept, method, column) for column in ("presence_rate", metric))
-    rows = list(map(results.by_key.get, keys))
-    return None if any(row is None or row.value is None for row in rows) else tuple(rows)
+    """A method's presence rate and another score, where both are defined."""
+    presence = results.by_key.get(ScoreKey.of(concept, method, "presence_rate"))
+    other = results.by_key.get(ScoreKey.of(concept, method, column))
+    if presence is None or other is None or None in (presence.value, other.value):
+        return None
+    return presence, other

@@ -96,7 +96,7 @@ class Ranking:
 
 def trials(results: Results) -> list[str]:
     """A line to stand above everything where scores are of a trial run; nothing where none is."""
-    limits = sorted({run.get("limit") for run in results.runs if run.get("partial")})
+    limits = sorted({int(run["limit"]) for run in results.runs if run.get("partial")})
     of = " or ".join(map(str, limits))
     return [f"PARTIAL: a trial run, on the first {of} images of each folder only."] * bool(limits)
 
@@ -178,6 +178,6 @@ def _below_original(
     if results.spec(key.metric).role != "presence" or original is None or original.value is None:
         return True
     if against is None:
-        return results.by_key[key].value < original.value
+        return float(results.by_key[key]) < original.value
     one = against.get(key)
     return one is not None and one.significant and one.difference < 0

@@ -45,7 +45,7 @@ def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> 
     parts += [_price(ranking, found) for found in known[:_MOST]]
     people = row("yolo_person")
     one = people and people.higher_is_better and ranking.against.get(people.key)
-    if one and one.significant:
+    if people and one and one.significant:
         beside = _beside(one, people, results.by_key[people.key._replace(method=ORIGINAL)])
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
@@ -94,13 +94,13 @@ def _dated(row: ScoreRow) -> str:
 
 
 def _percent(row: ScoreRow) -> str:
-    return f"{row.value * (1 if row.unit == '%' else 100):.0f}%"
+    return f"{float(row) * (1 if row.unit == '%' else 100):.0f}%"
 
 
 def _share(row: ScoreRow) -> str:
     """A rate in [0, 1] in percent, with its interval."""
     text = f"{_percent(row)} of images"
-    if row.ci_low is not None:
+    if row.ci_low is not None and row.ci_high is not None:
         text += f" [{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}]"
     return text + _dated(row)
 

@@ -213,11 +213,8 @@ class Results:
             for name, value in zip(found.names, found.values.tolist(), strict=True)
         )
 
-    def __str__(self) -> str:
-        return "\n\n".join(f"{concept}\n\n{self._table(concept)}" for concept in self.concepts)
-
     def __repr__(self) -> str:
-        return f"<Results of {self.folder}: {len(self.scores)} scores, {len(self.records)} runs>"
+        return "\n\n".join(f"{concept}\n\n{self._table(concept)}" for concept in self.concepts)
 
     def _repr_html_(self) -> str:
         """What a notebook shows; ``tabulate`` escapes all names."""

@@ -211,7 +211,7 @@ def _show(args: Namespace, scored: Scored, results: Results) -> None:
     """Print the tables, and write the report."""
     from analysis.compare import ties
     from analysis.ranking import ranking, trials
-    from evaluation.output import score_rows
+    from records.views import score_json
     from report.page import write_report
     from report.terminal import table
 
@@ -220,7 +220,8 @@ def _show(args: Namespace, scored: Scored, results: Results) -> None:
     if scored.planned.labelled:
         _show_calibration(results)
     _show_skipped(scored.planned.plan)
-    args.documents.append({"scores": score_rows(scored.scores), "manifest": results.manifest})
+    rows = [row for row in results.scores if results.run_of[row.key] is results.manifest]
+    args.documents.append({"scores": list(map(score_json, rows)), "manifest": results.manifest})
     written = write_report(results, tied, images=args.report_images)
     if not args.quiet:
         print(f"\nwritten: {results.folder}/", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from inputs.layout import ORIGINAL
 from inputs.prompts import prompt_key
 from metrics.base import category_values, category_weights
-from metrics.spec import ScoreKey, parse_column
+from metrics.spec import ScoreKey
 from records.model import PerImage, Results, ScoreRow
 from stats.best import may_be_best, untestable
 from stats.intervals import (
@@ -151,7 +151,7 @@ def compare(
 
 
 def _compared(results: Results, concept: str) -> list[str]:
-    return [c for c in results.columns(concept) if results.spec(parse_column(c)[0]).compared]
+    return [column for column in results.columns(concept) if results.spec(column).compared]
 
 
 def _adjusted(found: Iterable[Comparison]) -> list[Comparison]:
@@ -175,6 +175,7 @@ def _method(results: Results, name: str) -> str:
 def compare_scores(one: Results, a: ScoreKey, other: Results, b: ScoreKey) -> Comparison | Untested:
     """Compare two scores of the same prompts, of one results folder or two."""
     kind = one.spec(a.metric).kind if a in one.by_key else None
+    found: Comparison | str
     if kind is None or b not in other.by_key:
         found = "only one of the two has it"
     elif None in (one.by_key[a].value, other.by_key[b].value):
@@ -185,11 +186,9 @@ def compare_scores(one: Results, a: ScoreKey, other: Results, b: ScoreKey) -> Co
         found = _compare_sets(one, a, other, b)
     else:
         found = _compare_images(one, a, other, b, kind)
-    return (
-        Untested(a.concept, a.column, a.method, b.method, found)
-        if isinstance(found, str)
-        else found
-    )
+    if isinstance(found, str):
+        return Untested(a.concept, a.column, a.method, b.method, found)
+    return found
 
 
 def _lacking(results: Results, key: ScoreKey) -> str:
@@ -206,7 +205,7 @@ def _compare_sets(one: Results, a: ScoreKey, other: Results, b: ScoreKey) -> Com
     if biased := _biased(one, rows):
         return biased
     blocks = one.resamples[a], other.resamples[b]
-    test = jackknife_test(rows[0].value, rows[1].value, *blocks)
+    test = jackknife_test(float(rows[0]), float(rows[1]), *blocks)
     if isinstance(test, str):
         return test
     n = min(row.n for row in rows)
@@ -225,9 +224,8 @@ def _compare_images(
         if isinstance(test, str):
             return test
         scale = 100 if one.by_key[a].unit == "%" else 1
-        scaled = PairedTest(
-            scale * test.difference, scale * test.ci_low, scale * test.ci_high, test.p
-        )
+        low, high = (None if end is None else scale * end for end in (test.ci_low, test.ci_high))
+        scaled = replace(test, difference=scale * test.difference, ci_low=low, ci_high=high)
         effect = _cohens_h(x.mean(), y.mean())
         return _comparison(a, b, len(names), scaled, effect, "Cohen's h", "signs of prompts, exact")
     test = paired_test(_as_scored(a, names, x), _as_scored(a, names, y), prompts, raw=x - y)
@@ -241,8 +239,7 @@ def _compare_images(
 def _shared(several: Sequence[PerImage]) -> tuple[list[str], np.ndarray]:
     """Names of images that all scores are of, and their values, a row a score."""
     values = [dict(zip(one.names, one.values, strict=True)) for one in several]
-    common = reduce(lambda names, one: names & one.keys(), values, values[0].keys())
-    names = [name for name in values[0] if name in common]
+    names = [name for name in values[0] if all(name in one for one in values)]
     return names, np.array([[one[name] for name in names] for one in values], np.float64)
 
 
@@ -291,15 +288,16 @@ def ties(results: Results) -> Ties:
                 untested[concept, column] = biased
                 continue
             sign = 1 if rows[0].higher_is_better else -1
-            highest = max(sign * row.value for row in rows)
-            best |= {row.key for row in rows if sign * row.value == highest}
+            highest = max(sign * float(row) for row in rows)
+            mine = {row.key for row in rows if sign * float(row) == highest}
+            best |= mine
             values = _by_prompt(results, rows)
             if isinstance(values, str):
                 untested[concept, column] = values
             else:
                 kept = may_be_best(sign * values)
                 stays = {row.key for row, stay in zip(rows, kept, strict=True) if stay}
-                if {row.key for row in rows if sign * row.value == highest} <= stays:
+                if mine <= stays:
                     tied |= stays
                 else:  # the best of its own images is not among the best on those of all
                     untested[concept, column] = "methods have different images"

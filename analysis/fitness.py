@@ -47,13 +47,13 @@ def _reason(results: Results, concept: str, column: str) -> str | None:
     if row is not None and (row.value is None or row.stale):
         return "the judge has seen no image of the original model as it is now"
     if row is not None and row.ci_low is not None:
-        found = f"the judge finds the concept in {row.value:.0%} of the original model's images"
+        found = f"the judge finds the concept in {float(row):.0%} of the original model's images"
         found += f" [{row.ci_low:.0%} to {row.ci_high:.0%}]"
         judges = [results.judge_of(other.key) for other in results.of(concept, seen_by)]
         if any(judge != judges[0] for judge in judges):
             return "not all methods and the original model were judged by the same checker"
         if row.ci_low < _LEAST:
-            blind = row.value < _LEAST
+            blind = float(row) < _LEAST
             return f"{found}{', so not finding it says little' if blind else ': too few to tell'}"
     counts = _calibration(results, concept, seen_by)
     if counts is not None and _difference_low(counts) <= 0:
@@ -66,7 +66,7 @@ def _calibration(results: Results, concept: str, metric: str) -> Mapping[str, in
     judge = metric.removeprefix(RATE_BY)
     if judge == metric:
         judges = (run.get("checkers", {}).get(concept, {}).get("name") for run in results.runs)
-        judge = next(filter(None, judges), None)
+        judge = next(filter(None, judges), "")
     tried = (run.get("calibration", {}).get(concept, {}) for run in results.runs)
     return next((said["checkers"].get(judge) for said in tried if said), None)
 

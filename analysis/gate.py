@@ -188,6 +188,7 @@ class _Gate:
 
     def _worse(self, rule: Rule, row: ScoreRow) -> float | None:
         """By how much a score is worse than in an earlier results folder."""
+        assert rule.earlier is not None  # else there is nothing to be worse than
         earlier = read_results(rule.earlier)
         before = earlier.by_key.get(row.key)
         if before is None or before.value is None or row.value is None:
@@ -207,7 +208,7 @@ class _Gate:
         if rule.field == "value":
             return sign * (row.value - before.value)
         test = compare_scores(self.results, row.key, earlier, row.key)
-        if isinstance(test, Untested) or test.ci_low is None:
+        if isinstance(test, Untested) or test.ci_low is None or test.ci_high is None:
             why = test.reason if isinstance(test, Untested) else "every pair differs by the same"
             raise rule.wrong(
                 f"{_named(row.key)} and that of {rule.earlier} have no interval of their "

@@ -120,14 +120,16 @@ def _agreement(results: Results, concept: str, a: str, b: str) -> Agreement | No
             first, second = bool(one[name]), bool(other[name])
             said = (first == _FIRST) & (second == _SECOND)
             key = prompt_key(name)
-            by_prompt[key] = by_prompt.get(key, 0) + said
+            by_prompt[key] = by_prompt.get(key, np.zeros(4, int)) + said
             if first != second:
                 differ.append((method, name, first))
     if not by_prompt:
         return None
     cells = np.array(list(by_prompt.values()), int)
-    counts = cells.sum(axis=0).tolist()
-    return Agreement(concept, a, b, sum(counts), *counts, *cohens_kappa(cells), tuple(differ))
+    both, only_a, only_b, neither = cells.sum(axis=0).tolist()
+    kappa = cohens_kappa(cells)
+    n = both + only_a + only_b + neither
+    return Agreement(concept, a, b, n, both, only_a, only_b, neither, *kappa, tuple(differ))
 
 
 def cohens_kappa(cells: np.ndarray) -> tuple[float | None, float | None, float | None]:
@@ -201,28 +203,30 @@ def render(results: Results) -> str:
     checkers: dict[tuple[str, str], tuple[str, str, int]] = {}
     rates: dict[tuple[str, str], dict[str, str]] = {}
     for one in found:
-        right = (one.sensitivity, one.sensitivity_ci), (one.specificity, one.specificity_ci)
-        shares = (_percent(*share) for share in right)
-        checkers[printable(one.concept), one.checker] = (*shares, one.calibration_n)
+        sensitivity = _percent(one.sensitivity, one.sensitivity_ci)
+        specificity = _percent(one.specificity, one.specificity_ci)
+        about = (sensitivity, specificity, one.calibration_n)
+        checkers[printable(one.concept), one.checker] = about
         key = printable(one.concept), printable(results.title(one.method))
         row = rates.setdefault(key, {})
         row[one.checker] = _percent(one.corrected, (one.ci_low, one.ci_high))
     rightness = [(*key, *row) for key, row in checkers.items()]
-    header = ("concept", "checker", "sensitivity", "specificity", "labelled images")
+    header = ["concept", "checker", "sensitivity", "specificity", "labelled images"]
     parts = [tabulate(rightness, header, disable_numparse=True)]
     names = list(dict.fromkeys(one.checker for one in found))
     body = [(*key, *(row.get(name, "") for name in names)) for key, row in rates.items()]
-    header = ("concept", "presence rate, corrected", *names)
+    header = ["concept", "presence rate, corrected", *names]
     parts.append(tabulate(body, header, disable_numparse=True))
     reasons = dict.fromkeys(f"-: {one.checker}: {one.reason}" for one in found if one.reason)
     return "\n\n".join([*parts, *(["\n".join(reasons)] if reasons else [])])
 
 
-def _percent(rate: float | None, interval: tuple[float, float] | None) -> str:
+def _percent(rate: float | None, interval: tuple[float | None, float | None] | None) -> str:
     if rate is None:
         return "-"
-    text = f"{100 * rate:.1f}%"
-    return text + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+    low, high = interval or (None, None)
+    ends = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * rate:.1f}%{ends}"
 
 
 def _calibrated_by(results: Results, concept: str, checker: str) -> Mapping[str, Any] | None:
@@ -257,7 +261,7 @@ def _corrected(
     reason = reason or _uncorrectable(hits, present, right, absent)
     if reason:
         return CorrectedRate(*known, None, None, None, reason)
-    number = effective_number(list(values.values()), list(map(prompt_key, values)))
+    number = effective_number([v > 0 for v in values.values()], list(map(prompt_key, values)))
     low, high = prevalence_interval(rate * number, number, hits, present, right, absent)
     if high < 0 or low > 1:  # clipped, it would be one point: certainty out of a contradiction
         odd = (

@@ -1,4 +1,4 @@
-"""Warnings as numbered notes below a table."""
+"""Numbers as tables print them, and warnings as numbered notes below."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def number_notes(scores: Iterable[tuple[str, str, Sequence[str]]]) -> Notes:
             own = [text for text in warnings if text not in shared]
             cells[method, metric] = _numbered(own, numbers)
     return Notes([printable(text) for text in numbers], heads, cells)
+
+
+def number(value: float | None) -> str:
+    """Three significant digits or so."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
 def _numbered(texts: Sequence[str], numbers: dict[str, int]) -> list[int]:

@@ -10,7 +10,6 @@ from typing import Literal
 from analysis.compare import Comparison, Ties, compare
 from analysis.fitness import unfit
 from inputs.layout import ORIGINAL
-from metrics import ASPECTS
 from metrics.spec import ScoreKey
 from records.model import Results, ScoreRow
 from stats.best import METHOD
@@ -97,7 +96,7 @@ class Ranking:
 
 def trials(results: Results) -> list[str]:
     """A line to stand above everything where scores are of a trial run; nothing where none is."""
-    limits = sorted({run.get("limit") for run in results.runs if run.get("partial")})
+    limits = sorted({int(run["limit"]) for run in results.runs if run.get("partial")})
     of = " or ".join(map(str, limits))
     return [f"PARTIAL: a trial run, on the first {of} images of each folder only."] * bool(limits)
 
@@ -157,7 +156,8 @@ def _references(results: Results) -> dict[str, str]:
 
 def _is_distance(results: Results, row: ScoreRow) -> bool:
     spec = results.spec(row.metric)
-    return row.scope == "forgot" and spec.distance and ASPECTS[spec.aspect].uses_reference
+    with_reference = results.run_of[row.key]["with_reference"]
+    return row.scope == "forgot" and spec.distance and spec.aspect in with_reference
 
 
 def _against(results: Results) -> dict[ScoreKey, Comparison]:
@@ -178,6 +178,6 @@ def _below_original(
     if results.spec(key.metric).role != "presence" or original is None or original.value is None:
         return True
     if against is None:
-        return results.by_key[key].value < original.value
+        return float(results.by_key[key]) < original.value
     one = against.get(key)
     return one is not None and one.significant and one.difference < 0

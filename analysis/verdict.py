@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from analysis.compare import Comparison
+from analysis.damage import prices
+from analysis.notes import number
 from analysis.ranking import SIGNS, Ranking
 from inputs.layout import ORIGINAL
 from metrics.spec import ScoreKey, parse_column
-from records.files import CHANGED
+from records.merge import CHANGED
 from records.model import Results, ScoreRow
-from report.plots import prices
-from report.tables import images_of, number
 from utils.text import printable
 
 FEW = 50  # images, below which an interval of a rate spans a quarter of the scale
@@ -27,7 +27,7 @@ def verdicts(results: Results, ranking: Ranking) -> dict[tuple[str, str], str]:
 
 def few_images(results: Results, concept: str) -> str:
     """What to say of a concept with few images; nothing if there are enough."""
-    least = min(images_of(results, concept, method) for method in results.methods(concept))
+    least = min(results.images_of(concept, method) for method in results.methods(concept))
     if least >= FEW:
         return ""
     return f"Few images ({least} a method): read the intervals, not the values."
@@ -45,7 +45,7 @@ def _sentence(results: Results, ranking: Ranking, concept: str, method: str) -> 
     parts += [_price(ranking, found) for found in known[:_MOST]]
     people = row("yolo_person")
     one = people and people.higher_is_better and ranking.against.get(people.key)
-    if one and one.significant:
+    if people and one and one.significant:
         beside = _beside(one, people, results.by_key[people.key._replace(method=ORIGINAL)])
         parts.append(f"people in {_percent(people)} of images, {beside}")
     return "; ".join(parts) + "." if parts else "no score that a verdict is made of."
@@ -90,17 +90,17 @@ def _price(ranking: Ranking, row: ScoreRow) -> str:
 
 
 def _dated(row: ScoreRow) -> str:
-    return f" ({CHANGED})" if row.stale else ""
+    return f" ({CHANGED.text})" if row.stale else ""
 
 
 def _percent(row: ScoreRow) -> str:
-    return f"{row.value * (1 if row.unit == '%' else 100):.0f}%"
+    return f"{float(row) * (1 if row.unit == '%' else 100):.0f}%"
 
 
 def _share(row: ScoreRow) -> str:
     """A rate in [0, 1] in percent, with its interval."""
     text = f"{_percent(row)} of images"
-    if row.ci_low is not None:
+    if row.ci_low is not None and row.ci_high is not None:
         text += f" [{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}]"
     return text + _dated(row)
 

@@ -43,10 +43,7 @@ def verify(results: Results) -> list[Finding]:
 
     Those of the result files themselves were held against the manifest when they were read.
     """
-    own = [
-        Finding("results", results.folder / name, "unchanged")
-        for name in results.manifest.get("files", ())
-    ]
+    own = [Finding("results", path, "unchanged") for path in results.files]
     wanted = dict.fromkeys(item for run in results.runs for item in _items(run))
     return own + _findings(wanted)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+import inspect
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
 from typing import Any
 
 from checkers import Checker
 from evaluation.calibration import Labelled
-from evaluation.output import score_keys
-from evaluation.run import Models, Plan, Result
+from evaluation.run import Models, Plan
 from extractors.stats import is_constant
 from features.engine import Extraction
 from features.loading import ImageRecord
@@ -18,9 +23,13 @@ from inputs.config import BenchmarkConfig
 from inputs.layout import MethodFolder, Task, method_entries
 from metrics import specs
 from model_files.digests import file_sha256
-from records.files import folder_digest, manifest
+from records.files import folder_digest
 from utils import plugins
 from utils.device import used_device
+from utils.version import VERSION, commit
+
+# What starts from a fixed seed, so that the same images give the same numbers.
+SEEDS = {"intervals and tests": 0, "kid: groups of images": 0, "fid_infinity: subsets": 0}
 
 
 def run_manifest(
@@ -32,7 +41,6 @@ def run_manifest(
     planned: Plan,
     models: Models,
     extraction: Extraction,
-    results: Sequence[Result],
     labelled: Sequence[Labelled],
     calibration: Mapping[str, Any],
     texts: Mapping[str, Any],
@@ -45,14 +53,21 @@ def run_manifest(
         texts: concept -> scope -> what the samples of a prompt share -> the prompt's text.
     """
     used = {extractor.name: extractor for extractor in models.used(planned.cells)}
-    document = manifest(
-        started=started,
-        device=used_device(device),
-        models={name: extractor.provenance for name, extractor in used.items()},
-        folders=_folders(tasks, extraction, labelled),
-    )
     files = (config.path, *(vars(config.prompts).values() if config.prompts else ()))
-    return document | {
+    return {
+        "version": VERSION,
+        "commit": commit(),
+        "command": sys.argv,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages(used.values()),
+        "folder": str(Path.cwd()),
+        "device": used_device(device),
+        "seeds": SEEDS,
+        "models": {name: extractor.provenance for name, extractor in used.items()},
+        "folders": _folders(tasks, extraction, labelled),
         "metrics": [asdict(spec) for spec in specs()],
         "checkers": {
             cell.task.name: _named(cell.checkers[0])
@@ -66,7 +81,9 @@ def run_manifest(
             if cell.aspect.judges == "all"
         },
         "calibration": calibration,
-        "scores": sorted(score_keys(results)),
+        "with_reference": sorted(
+            {cell.aspect.name for cell in planned.cells if cell.aspect.uses_reference}
+        ),
         "places": [
             _place(task, folder.method.folder, folder, extraction)
             for task in tasks
@@ -83,13 +100,30 @@ def run_manifest(
         },
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
-        "config": {str(path): file_sha256(path) for path in files} | dict(plugins.loaded()),
-        "warnings": sorted({w.text for r in results for s in r.scores for w in s.warnings}),
+        "config": {str(path): file_sha256(path) for path in files} | {**plugins.loaded()},
         "not_scored": [
             {"aspect": one.aspect, "concept": one.task, "reason": one.reason}
             for one in planned.skipped
         ],
     }
+
+
+def packages(models: Iterable[Any]) -> dict[str, str]:
+    """Return the version of every distribution that took part.
+
+    These are of all modules that are loaded, and of what the modules of ``models`` import:
+    a model whose rows were stored already is not loaded again.
+    """
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    for module in {type(model).__module__ for model in models}:
+        for node in ast.walk(ast.parse(inspect.getsource(sys.modules[module]))):
+            if isinstance(node, ast.Import):
+                loaded |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                loaded.add(node.module.partition(".")[0])
+    known = packages_distributions()
+    names = {name for module in loaded for name in known.get(module, ())}
+    return {name: version(name) for name in sorted(names, key=str.casefold)}
 
 
 def _is_configured(task: Task, config: BenchmarkConfig) -> bool:

@@ -17,7 +17,7 @@ from checkers.base import check_rule
 from evaluation.audit import MethodAudit, audit_images, audit_names, audit_prompts
 from evaluation.calibration import Labelled, find_labelled
 from evaluation.manifest import run_manifest
-from evaluation.output import read_earlier, write_results
+from evaluation.record import run_record
 from evaluation.run import (
     Cell,
     Models,
@@ -59,9 +59,9 @@ from metrics import ASPECTS
 from metrics.base import Aspect, ScoreWarning
 from model_files.download import no_downloads
 from model_files.hub import find_hub_model
-from records import generation
+from records.merge import merge
 from records.model import Results
-from records.store import read_results
+from records.store import check_folder, write_run
 from utils.device import check_device, cores, default_batch_size
 from utils.errors import UserError
 from utils.files import check_writable
@@ -142,7 +142,7 @@ def prepare(run: RunConfig, *, defaults: Mapping[str, Path] | None = None) -> Pr
     prepared = Prepared(settled, started, aspects, everything, tuple(tasks), (), tuple(passed_over))
     if run.results_dir is not None:  # before hours of work: it can be written, and is ours
         check_writable(run.results_dir, "--results-dir")
-        read_earlier(run.results_dir)
+        check_folder(run.results_dir)
     by_prompts = any(aspect.uses_prompts for aspect in aspects)
     audits = (audit_names(t, prepared.prompts(t) if by_prompts else None) for t in tasks)
     return replace(prepared, audits=tuple(audit for several in audits for audit in several))
@@ -444,7 +444,6 @@ def record(scored: Scored, *, arguments: Sequence[str] = ()) -> Results:
         planned=planned.plan,
         models=planned.models,
         extraction=scored.extraction,
-        results=scored.scores,
         labelled=planned.labelled,
         calibration=scored.calibration,
         texts=prepared.texts,
@@ -457,10 +456,10 @@ def record(scored: Scored, *, arguments: Sequence[str] = ()) -> Results:
         "groups": _groups(tasks) if run.group_by else {},
         "passed_over": list(prepared.passed_over),
     }
-    assert run.results_dir is not None
-    with generation.held(run.results_dir):
-        write_results(run.results_dir, scored.scores, manifest)
-        return read_results(run.results_dir)
+    made = run_record(scored.scores, manifest)
+    if run.results_dir is None:
+        return merge(Path(), [made])
+    return write_run(run.results_dir, made)
 
 
 def _groups(tasks: Iterable[Task]) -> dict[str, dict[str, dict[str, str]]]:

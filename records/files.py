@@ -1,4 +1,4 @@
-"""Writing results: whole files, atomically, with their provenance."""
+"""Whole files: written at once or not at all, and told by their digests."""
 
 from __future__ import annotations
 
@@ -7,40 +7,14 @@ import errno
 import hashlib
 import json
 import os
-import platform
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from glob import escape
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
 
 from utils.errors import UserError
 from utils.text import printable
-from utils.version import VERSION, commit
-
-PACKAGES = (  # that a number may depend on
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "nudenet",
-    "onnxruntime",
-    "ultralytics",
-    "opencv-python-headless",
-    "numpy",
-    "scipy",
-    "pillow",
-    "pyarrow",
-)
-MANIFEST = "manifest.json"
-FORMAT = 2  # of a results folder; 1 had no scores.json and no digests of its own files
-# What starts from a fixed seed, so that the same images give the same numbers.
-SEEDS = {"intervals and tests": 0, "kid: groups of images": 0, "fid_infinity: subsets": 0}
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
@@ -98,62 +72,6 @@ def remove_unfinished(paths: Iterable[Path]) -> None:
                 left.unlink(missing_ok=True)
 
 
-def seal(manifest: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
-    """Return a manifest with the digests of the result files, and its own.
-
-    Args:
-        files: name in the results folder -> where it is now.
-    """
-    digests = {name: file_sha256(path) for name, path in sorted(files.items())}
-    document = {**manifest, "format": FORMAT, "files": digests}
-    document.pop("digest", None)
-    return document | {"digest": _digest(document)}
-
-
-def read_sealed(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a results folder, and check that all files are what a run wrote.
-
-    Raises:
-        UserError: there is none, it is of another format, or a file was changed since.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise UserError(f"{folder}: no {MANIFEST} there; give the --results-dir of a finished run")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        found, digests = document.get("format"), document.get("files")
-        if found != FORMAT and "scores" in document:
-            raise UserError(
-                f"{folder}: written by another version (format {found or 1}, this one reads "
-                f"{FORMAT}); score again into another --results-dir"
-            )
-        said = document.pop("digest")
-        whole = said == _digest(document)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        whole = False
-    if not whole:
-        raise UserError(_not_as_written(path))
-    for name, digest in digests.items():
-        try:
-            same = file_sha256(folder / name) == digest
-        except OSError:
-            same = False
-        if not same:
-            raise UserError(_not_as_written(folder / name))
-    return document
-
-
-def _not_as_written(path: Path) -> str:
-    return (
-        f"{path}: not what the run wrote (damaged, changed by hand, or gone); restore it, or score "
-        "again into another --results-dir"
-    )
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file as it is now, as hex.
 
@@ -164,51 +82,6 @@ def file_sha256(path: Path) -> str:
         raise OSError(errno.EINVAL, "not a file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# The warning of a kept score when a later run found other images in its method's folder.
-CHANGED = "of images that have changed since"
-
-
-def manifest(
-    *,
-    started: datetime,
-    device: str | None,
-    models: Mapping[str, Any],
-    folders: Mapping[str, str],
-) -> dict[str, Any]:
-    """Describe a run, so that a number can be traced.
-
-    Args:
-        started: when the run began (timezone-aware).
-        device: what torch ran on; None when it was not needed.
-        models: what each model's ``provenance`` says, by name.
-        folders: digest of each image folder.
-    """
-    now = datetime.now(UTC)
-    return {
-        "run": uuid.uuid4().hex,
-        "version": VERSION,
-        "commit": commit(),
-        "command": sys.argv,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round((now - started).total_seconds(), 3),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "folder": str(Path.cwd()),
-        "device": device,
-        "seeds": SEEDS,
-        "models": dict(models),
-        "folders": dict(folders),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def folder_digest(images: Iterable[tuple[str, str]]) -> str:

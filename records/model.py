@@ -1,17 +1,22 @@
-"""What is known of results: scores, the values of single images, block resamples."""
+"""What a run has found, and what the runs of a folder have found together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metrics.base import ScoreWarning
+from metrics.base import Judged, ScoreWarning
 from metrics.spec import MetricSpec, Scope, ScoreKey, parse_column
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Manifest = Mapping[str, Any]  # of a run; docs/results.md says what is in it
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,15 @@ class ScoreRow:
     n: int
     unit: str
     higher_is_better: bool | None
-    warnings: tuple[ScoreWarning, ...]
+    warnings: tuple[ScoreWarning, ...] = ()
     stale: bool = False
 
     @property
     def key(self) -> ScoreKey:
         return ScoreKey(self.concept, self.scope, self.method, self.metric)
+
+    def __float__(self) -> float:
+        return float("nan") if self.value is None else self.value
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -59,23 +67,68 @@ class PerImage:
 
 
 @dataclass(frozen=True)
-class Results:
-    """Everything of a results folder that a report needs.
+class RunRecord:
+    """Everything that one run has found; it is never changed.
 
     Attributes:
-        scores: in the order of ``scores.json``.
-        per_image: the values behind a score, where it is a mean or rate over images that are
-            still those of the others: old and new images of one name are never compared.
+        id: starts with the time (UTC), so that names sort by it.
+        after: the runs that were in the folder before.
+        per_image: the values behind a score, where it is a mean or rate over images.
         resamples: block -> value without that block's images, for scores of whole sets (fid, kid);
             a block holds the same prompts for every method of a concept.
-        manifest: ``manifest.json``.
+        judged: what the checker behind a rate says of each image.
+    """
+
+    id: str
+    after: tuple[str, ...]
+    manifest: Manifest
+    scores: tuple[ScoreRow, ...]
+    per_image: Mapping[ScoreKey, PerImage]
+    resamples: Mapping[ScoreKey, Mapping[int, float]]
+    judged: Mapping[ScoreKey, Judged]
+
+    @cached_property
+    def specs(self) -> list[MetricSpec]:
+        """What the run knew of metrics."""
+        return [MetricSpec(**said) for said in self.manifest["metrics"]]
+
+    @cached_property
+    def digests(self) -> dict[tuple[str, str, str], str]:
+        """(concept, method, scope) -> digest of its images; the method is empty of a reference."""
+        run = self.manifest
+        return {
+            (place["concept"], place["method"], place["scope"]): digest
+            for place in (*run.get("places", ()), *run.get("references", ()))
+            if (digest := run.get("folders", {}).get(place["folder"]))
+        }
+
+    def aspect(self, metric: str) -> str | None:
+        """The aspect that computed a metric."""
+        return next((spec.aspect for spec in self.specs if spec.describes(metric)), None)
+
+
+@dataclass(frozen=True, repr=False)
+class Results:
+    """The scores that stand after several runs, and what is known of them.
+
+    Attributes:
+        folder: where they are recorded; the current one of a run that is not.
+        scores: those kept from earlier runs first.
+        per_image, resamples, judged: as of ``RunRecord``, without what is stale: old and new images
+            of one name are never compared.
+        records: of the runs whose scores still stand, the last run's first.
+        run_of: the manifest of the run that computed a score.
+        files: what was read, and found to be as it was written.
     """
 
     folder: Path
     scores: list[ScoreRow]
     per_image: Mapping[ScoreKey, PerImage]
     resamples: Mapping[ScoreKey, Mapping[int, float]]
-    manifest: Mapping[str, Any]
+    judged: Mapping[ScoreKey, Judged]
+    records: tuple[RunRecord, ...]
+    run_of: Mapping[ScoreKey, Manifest]
+    files: tuple[Path, ...] = ()
 
     @cached_property
     def by_key(self) -> dict[ScoreKey, ScoreRow]:
@@ -87,14 +140,14 @@ class Results:
         return list(dict.fromkeys(row.concept for row in self.scores))
 
     @property
-    def runs(self) -> list[Mapping[str, Any]]:
-        """The manifests of all runs whose scores still stand, the last run's first."""
-        return [self.manifest, *reversed(self.manifest.get("earlier", []))]
+    def manifest(self) -> Manifest:
+        """Of the last run."""
+        return self.records[0].manifest
 
-    @cached_property
-    def run_of(self) -> dict[ScoreKey, Mapping[str, Any]]:
-        """The manifest of the run that computed a score."""
-        return {ScoreKey.of(*key): run for run in self.runs for key in run.get("scores", [])}
+    @property
+    def runs(self) -> list[Manifest]:
+        """The manifests of all runs whose scores still stand, the last run's first."""
+        return [record.manifest for record in self.records]
 
     def methods(self, concept: str) -> list[str]:
         """The method folders of a concept, the original model's (``ORG``) first."""
@@ -116,11 +169,8 @@ class Results:
     def spec(self, column: str) -> MetricSpec:
         """What the run that computed a metric knows of it; also by its name without a scope."""
         metric, _ = parse_column(column)
-        return next(spec for spec in self._specs if spec.describes(metric))
-
-    @cached_property
-    def _specs(self) -> list[MetricSpec]:
-        return [MetricSpec(**said) for run in self.runs for said in run["metrics"]]
+        specs = (spec for record in self.records for spec in record.specs)
+        return next(spec for spec in specs if spec.describes(metric))
 
     def judge_of(self, key: ScoreKey) -> Mapping[str, Any]:
         """What tells the checker behind a score from another one; nothing where there is none."""
@@ -136,3 +186,60 @@ class Results:
         """The proper name of a method's folder."""
         titles = (run.get("titles", {}).get(method) for run in self.runs)
         return next(filter(None, titles), method)
+
+    def images_of(self, concept: str, method: str) -> int:
+        """How many images of a method could be read, of the concept's prompts if there are any."""
+        places = [
+            place
+            for run in self.runs
+            for place in run.get("places", ())
+            if (place["concept"], place["method"]) == (concept, method)
+        ]
+        if not places:
+            mine = (row for row in self.scores if (row.concept, row.method) == (concept, method))
+            return max(row.n for row in mine)
+        place = next((one for one in places if one["scope"] == "forgot"), places[0])
+        return int(place["images"]) - int(place["unreadable"])
+
+    def frame(self) -> DataFrame:
+        """The scores as a ``pandas`` table, one a row; ``warnings`` are tuples of sentences."""
+        return _frame({**vars(row), "warnings": row.texts} for row in self.scores)
+
+    def images_frame(self) -> DataFrame:
+        """The values of single images as a ``pandas`` table, one a row."""
+        return _frame(
+            {**key._asdict(), "image": str(name), "value": value}
+            for key, found in self.per_image.items()
+            for name, value in zip(found.names, found.values.tolist(), strict=True)
+        )
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"{concept}\n\n{self._table(concept)}" for concept in self.concepts)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows; ``tabulate`` escapes all names."""
+        return "\n".join(self._table(concept, "html", head=concept) for concept in self.concepts)
+
+    def _table(self, concept: str, kind: str = "simple", *, head: str = "method") -> str:
+        """The values of a concept: a line a method, a column a metric."""
+        from tabulate import tabulate
+
+        columns = self.columns(concept)
+        keys = [[ScoreKey.of(concept, m, c) for c in columns] for m in self.methods(concept)]
+        body = [
+            [self.title(line[0].method), *(_cell(self.by_key.get(key)) for key in line)]
+            for line in keys
+        ]
+        return tabulate(body, [head, *columns], tablefmt=kind, disable_numparse=True)
+
+
+def _cell(row: ScoreRow | None) -> str:
+    if row is None or row.value is None:
+        return "-"
+    return f"{row.value:.4g}" + (f" {row.unit}" if row.unit else "")
+
+
+def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(list(rows))

@@ -88,8 +88,7 @@ def check_names(found: Sequence[Rule], prepared: Prepared) -> None:
         UserError: a rule is about none of the tasks, nor of the results that are there.
     """
     from analysis.gate import check_earlier
-    from records.files import MANIFEST
-    from records.store import read_results
+    from records.store import MANIFEST, read_results
 
     folder, tasks = prepared.run.results_dir, prepared.tasks
     there = folder is not None and (folder / MANIFEST).is_file() and bool(found)

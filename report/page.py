@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.compare import Ties
+from analysis.damage import damages, directions, pareto
 from analysis.ranking import SIGNS, Ranking, ranking, trials
 from analysis.verdict import few_images, verdicts
 from analysis.views import Effective, Fate, effective, fates
@@ -18,7 +19,7 @@ from metrics.spec import SCOPES, ScoreKey, parse_column
 from records.files import remove_unfinished, replace_file
 from records.model import Results
 from report.page_judges import judging, of_concept
-from report.plots import FRONT, damages, directions, pareto, write_plots
+from report.plots import FRONT, write_plots
 from report.tables import latex, legend, markdown, shown_columns
 from utils.text import printable
 

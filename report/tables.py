@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from analysis.notes import Notes, number_notes
+from analysis.notes import Notes, number, number_notes
 from analysis.ranking import SIGNS, Ranking, Signs
 from inputs.layout import ORIGINAL
 from metrics.spec import ScoreKey
@@ -43,30 +43,6 @@ def shown_columns(results: Results, concept: str) -> list[str]:
     ]
 
 
-def images_of(results: Results, concept: str, method: str) -> int:
-    """How many images of a method could be read, of the concept's prompts if there are any."""
-    places = [
-        place
-        for run in results.runs
-        for place in run.get("places", ())
-        if (place["concept"], place["method"]) == (concept, method)
-    ]
-    if not places:
-        return max(
-            row.n for row in results.scores if (row.concept, row.method) == (concept, method)
-        )
-    place = next((one for one in places if one["scope"] == "forgot"), places[0])
-    return place["images"] - place["unreadable"]
-
-
-def number(value: float | None) -> str:
-    """Three significant digits or so."""
-    if value is None:
-        return "–"
-    size = abs(value)
-    return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
-
-
 def legend(results: Results, ranking: Ranking, concept: str, signs: Signs) -> str:
     """What a reader of the table must know: of the numbers, intervals and marks that are in it.
 
@@ -75,7 +51,7 @@ def legend(results: Results, ranking: Ranking, concept: str, signs: Signs) -> st
     """
     shown = shown_columns(results, concept)
     rows = [row for row in results.scores if row.concept == concept and row.column in shown]
-    counts = sorted({images_of(results, concept, method) for method in results.methods(concept)})
+    counts = sorted({results.images_of(concept, method) for method in results.methods(concept)})
     images = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     parts = [f"{images} images a method."]
     known = {results.spec(row.metric).kind for row in rows if row.ci_low is not None}

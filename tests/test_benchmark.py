@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import benchmark
 import results as looking_back
 from metrics import ASPECTS
+from records.store import read_results
 from tests.conftest import DEMO, ROOT, SHARED, photo
 
 METHODS = ("ORG", "ESD", "UCE")
@@ -158,8 +158,7 @@ def test_a_bad_a_missing_and_a_surplus_image_are_named_and_the_rest_scored(
     assert code == 0
     row = scores(tmp_path)["object_church", "ESD", "lpips"]
     assert row["n"] == "2"
-    manifest = (tmp_path / "results" / "manifest.json").read_text()
-    for text in (row["warnings"], out, manifest):
+    for text in (row["warnings"], out):
         assert "unreadable: 0_0_0.png" in text
         assert "missing: 0_0_1" in text
         assert "surplus: 0_1_7" in text
@@ -173,12 +172,10 @@ def test_a_later_run_keeps_the_other_aspects(run, church, tmp_path, model_flags)
     run("--evaluation-aspect", "lpips", *flags)
     metrics = {metric for _, _, metric in scores(tmp_path)}
     assert metrics == {"ssim", "lpips"}
-    images = pq.read_table(tmp_path / "results" / "images.parquet").to_pylist()
-    assert {row["metric"] for row in images} == {"ssim", "lpips"}
-    manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
-    assert {metric for _, _, metric in manifest["scores"]} == {"lpips"}
-    (earlier,) = manifest["earlier"]
-    assert {metric for _, _, metric in earlier["scores"]} == {"ssim"}
+    results = read_results(tmp_path / "results")
+    assert {key.metric for key in results.per_image} == {"ssim", "lpips"}
+    aspects = [{row.metric for row in record.scores} for record in results.records]
+    assert aspects == [{"lpips"}, {"ssim"}]
 
 
 @pytest.mark.parametrize("kind", ["empty folder", "broken link"])
@@ -241,7 +238,7 @@ def test_indicators_judge_side_by_side_and_calibration_counts_what_they_get_righ
     metrics = {metric for _, _, metric in scores(tmp_path)}
     checkers = ("multi_multiC", "bi_multiC")
     assert metrics == {f"presence_{kind}_{c}" for kind in ("rate", "score") for c in checkers}
-    manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
+    manifest = read_results(tmp_path / "results").manifest
     assert set(manifest["indicators"]["object_church"]) == set(checkers)
     found = manifest["calibration"]["object_church"]
     assert [name.partition(" ")[0] for name in found["left_out"]] == ["absent/torn.png"]
@@ -268,7 +265,7 @@ def test_calibration_counts_hits_and_false_alarms(run, tmp_path):
     flags = ("--calibration", tmp_path / "labelled", "--evaluation-aspect", "indicators")
     code, out, err = run(*flags, "--data-root", DEMO.parent)
     assert code == 0, err
-    found = json.loads((tmp_path / "results" / "manifest.json").read_text())["calibration"]["face"]
+    found = read_results(tmp_path / "results").manifest["calibration"]["face"]
     assert found["checkers"]["nudenet_face"] == {
         "true_positive": 3,
         "false_negative": 1,
@@ -332,10 +329,7 @@ def test_plain_folders_with_a_reference_need_no_yaml(run, church, tmp_path, mode
     yaml = {key[1:]: value for key, value in values(tmp_path, "yaml").items()}
     assert_same(yaml, {key[1:]: value for key, value in found.items()}, rel=0)
     # What plain folders are about nobody knows, and their thumbnails may be of anything.
-    tasks = [
-        json.loads((tmp_path / name / "manifest.json").read_text())["tasks"]
-        for name in ("results", "yaml")
-    ]
+    tasks = [read_results(tmp_path / name).manifest["tasks"] for name in ("results", "yaml")]
     assert tasks == [{}, {"object_church": "object"}]
 
 
@@ -497,7 +491,7 @@ def test_two_methods_of_one_name_have_two_rows(run, church):
     assert "ConceptPrune (ConceptPrune)" in out
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "images.parquet", "manifest.json", "LPIPS.json"])
+@pytest.mark.parametrize("name", ["scores.csv", "manifest.json", "LPIPS.json"])
 def test_what_is_not_ours_in_the_results_folder_is_not_overwritten(run, church, tmp_path, name):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / name).write_bytes(b"a,b\n1,\xff\n")
@@ -592,7 +586,7 @@ def test_after_a_run_results_are_reported_compared_gated_and_verified(
     assert code == 0, err
     results = tmp_path / "results"
     made = {path.name for path in results.iterdir()}
-    assert made >= {"report.html", "table.md", "table.tex", "resamples.parquet"}
+    assert made >= {"report.html", "table.md", "table.tex", "manifest.json"}
 
     def look(job, *more, folder=results):
         code = looking_back.main([str(part) for part in (job, folder, *more)])
@@ -655,7 +649,7 @@ def test_what_is_passed_over_is_said_even_when_quiet_and_kept(run, church, tmp_p
     shutil.copytree(church / "Church", church / "CHURCHH")
     code, _, err = run("--evaluation-aspect", "ssim", "--data-root", church, "--quiet")
     assert code == 0
-    said = json.loads((tmp_path / "results/manifest.json").read_text())["passed_over"]
+    said = read_results(tmp_path / "results").manifest["passed_over"]
     assert err.splitlines()[:2] == said
     assert "CHURCHH: no concept of that name (did you mean Church?)" in said[0]
     assert ".UCE: a hidden folder that holds images" in said[1]

@@ -12,6 +12,7 @@ import benchmark
 import eval_unlearning
 import results as looking_back
 from dataset import demo
+from records.store import read_results
 from tests.conftest import DEMO, ROOT, photo
 from utils.version import VERSION
 
@@ -46,7 +47,7 @@ def rows(folder):
 
 
 def manifest(folder):
-    return json.loads((folder / "manifest.json").read_text())
+    return read_results(folder).manifest
 
 
 def test_settings_come_from_the_file_the_environment_and_the_command_line(

@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -20,6 +19,7 @@ from torchmetrics.functional.image import (
 
 import benchmark
 from metrics import ASPECTS
+from records.store import read_results
 from tests.conftest import ROOT, photo
 
 METHODS = ("ESD", "UCE")
@@ -57,8 +57,12 @@ def score(results):
 
 @pytest.fixture(scope="module")
 def per_image(results):
-    rows = pq.read_table(results / "images.parquet").to_pylist()
-    return {(row["method"], row["metric"], row["image"]): row["value"] for row in rows}
+    found = read_results(results).per_image
+    return {
+        (key.method, key.column, name): value
+        for key, one in found.items()
+        for name, value in zip(one.names, one.values, strict=True)
+    }
 
 
 def files(data, method):

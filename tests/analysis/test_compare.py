@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_effectsize
 
 from analysis.compare import compare, render, ties
 from metrics.spec import ScoreKey
-from records.files import CHANGED
+from records.merge import CHANGED
 from tests.report.data import Made, drawn, names, place
 from utils.errors import UserError
 
@@ -307,7 +307,7 @@ def test_a_metric_whose_images_have_changed_is_not_tested(tmp_path):
     made = Made()
     for method in "AB":
         made.add(("church", method, "lpips"), drawn(rng, names(20)))
-    made.add(("church", "B", "lpips"), drawn(rng, names(20)), warnings=CHANGED)
+    made.add(("church", "B", "lpips"), drawn(rng, names(20)), warnings=CHANGED.text)
     found = ties(made.write(tmp_path))
     assert found.marked == set()
     assert "B" in found.untested["church", "lpips"]

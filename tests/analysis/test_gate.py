@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -7,7 +8,7 @@ from analysis.trust import Terms
 from evaluation.rules import parse_rule
 from inputs.prompts import UNGROUPED
 from metrics import specs
-from records.files import CHANGED
+from records.merge import CHANGED
 from report.junit import junit
 from stats.intervals import PROMPTS_FIXED
 from tests.report.data import Made, names
@@ -66,9 +67,12 @@ def test_methods_and_concepts_limit_the_gate(made, tmp_path):
 @pytest.mark.parametrize("field", ["", ".high"])
 @pytest.mark.parametrize("number", [None, float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_missing_or_not_finite_is_no_pass(made, tmp_path, number, field):
-    made.scores["nudity", "ESD", "presence_rate"] = (number, number, number, 50, "needs 2 images")
+    made.scores["nudity", "ESD", "presence_rate"] = (None, None, None, 50, "needs 2 images")
+    results = made.write(tmp_path)
+    numbers = {"value": number, "ci_low": number, "ci_high": number}
+    rows = [replace(row, **numbers) if row.value is None else row for row in results.scores]
     refused(
-        made.write(tmp_path),
+        replace(results, scores=rows),
         f"nudity.presence_rate{field} > 0.05",
         f"has no {field[1:] or 'value'}: needs 2 images",
     )
@@ -93,7 +97,7 @@ def test_a_number_of_before_is_no_pass_when_the_last_run_could_not_compute_it(ma
 
 
 def test_a_number_of_images_that_were_replaced_is_no_pass(made, tmp_path):
-    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, CHANGED)
+    made.scores["nudity", "ESD", "presence_rate"] = (0.0, 0.0, 0.01, 50, CHANGED.text)
     refused(made.write(tmp_path), "nudity.presence_rate > 0.5", "have changed since")
 
 

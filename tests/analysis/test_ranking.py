@@ -108,9 +108,9 @@ def test_other_scores_keep_their_direction(tmp_path, reference, tasks, metric):
 
 
 def test_what_is_stale_has_no_mark(tmp_path):
-    from records.files import CHANGED
+    from records.merge import CHANGED
 
     result = made(names(60), ORG=1, ESD=0.1, UCE=0.5)
     numbers = result.scores["church", "ESD", "presence_rate"]
-    result.scores["church", "ESD", "presence_rate"] = (*numbers[:-1], CHANGED)
+    result.scores["church", "ESD", "presence_rate"] = (*numbers[:-1], CHANGED.text)
     assert ("ESD", "presence_rate") not in marks(result.write(tmp_path))

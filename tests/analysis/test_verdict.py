@@ -1,5 +1,5 @@
 from analysis.verdict import few_images, verdicts
-from records.files import CHANGED
+from records.merge import CHANGED
 from tests.report.data import Made, gone, names, place, ranked
 
 
@@ -71,8 +71,10 @@ def test_a_distance_from_images_with_the_concept_is_called_so(tmp_path):
 
 
 def test_a_score_of_images_that_are_others_now_is_called_so(tmp_path):
-    made = Made().add(("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.25), warnings=CHANGED)
-    assert said(made.write(tmp_path)) == {"ESD": f"LPIPS 0.250 ({CHANGED})."}
+    made = Made().add(
+        ("church", "ESD", "lpips"), dict.fromkeys(names(5), 0.25), warnings=CHANGED.text
+    )
+    assert said(made.write(tmp_path)) == {"ESD": f"LPIPS 0.250 ({CHANGED.text})."}
 
 
 def test_few_images_are_those_of_a_method_and_not_of_a_metric(tmp_path):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.compare import ties
 from analysis.ranking import Ranking, ranking
-from metrics import specs
+from metrics import ASPECTS, specs
 from metrics.base import ScoreWarning
-from metrics.spec import parse_column
-from records.files import CHANGED, seal, write_json
-from records.model import Results
-from records.store import read_results
+from metrics.spec import ScoreKey, parse_column
+from records.merge import CHANGED
+from records.model import PerImage, Results, RunRecord, ScoreRow
+from records.store import MANIFEST, read_results, write_run
 from report.page import write_report
 
 HIGHER = {"presence_rate": False, "fid": False, "kid": False, "lpips": False, "yolo_person": True}
@@ -48,38 +48,45 @@ class Made:
         return self
 
     def write(self, folder: Path) -> Results:
-        """Write the folder and read it back."""
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = [
-            dict(zip(("concept", "method", "metric"), key, strict=True))
-            | dict(zip(("value", "ci_low", "ci_high"), numbers, strict=True))
-            | {
-                "n": n,
-                "unit": "",
-                "higher_is_better": HIGHER.get(parse_column(key[2])[0]),
-                "warnings": [asdict(ScoreWarning(warnings.split(":")[0], warnings))]
-                if warnings
-                else [],
-                "stale": warnings == CHANGED,
-            }
-            for key, (*numbers, n, warnings) in self.scores.items()
-        ]
-        (folder / "scores.json").write_text(json.dumps({"scores": rows}))
-        _parquet(folder / "images.parquet", "image", self.images)
-        _parquet(folder / "resamples.parquet", "block", self.resamples)
-        document = {
+        """Write the folder anew, as of one run; ``earlier`` in the manifest is of those before."""
+        if (folder / MANIFEST).exists():
+            (folder / MANIFEST).unlink()
+            shutil.rmtree(folder / "runs")
+            for path in folder.glob("*.json"):
+                path.unlink()
+            (folder / "scores.csv").unlink()
+        about = {
             "folder": str(folder),
             "packages": {},
-            "earlier": [],
             "metrics": [asdict(spec) for spec in specs()],
-            "scores": [list(key) for key in self.scores],
-            "places": list(self._places().values()),
-            **self.manifest,
+            "with_reference": [name for name in ASPECTS if ASPECTS[name].uses_reference],
         }
-        names = ("scores.json", "images.parquet", "resamples.parquet")
-        sealed = seal(document, {name: folder / name for name in names})
-        write_json(folder / "manifest.json", sealed)
-        return read_results(folder)
+        places = {"places": list(self._places().values())}
+        record = RunRecord(
+            f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}",
+            (),
+            about | places | {k: v for k, v in self.manifest.items() if k != "earlier"},
+            tuple(_row(ScoreKey.of(*key), *said) for key, said in self.scores.items()),
+            {
+                ScoreKey.of(*key): PerImage(list(values), np.array(list(values.values()), float))
+                for key, values in self.images.items()
+            },
+            {ScoreKey.of(*key): values for key, values in self.resamples.items()},
+            {},
+        )
+        write_run(folder, record)
+        results = read_results(folder)
+        earlier = [
+            RunRecord(str(i), (), about | said, (), {}, {}, {})
+            for i, said in enumerate(self.manifest.get("earlier", []))
+        ]
+        theirs = {
+            ScoreKey.of(*key): one.manifest
+            for one in earlier
+            for key in one.manifest.get("scores", [])
+        }
+        records = (*results.records, *reversed(earlier))
+        return replace(results, records=records, run_of={**results.run_of, **theirs})
 
     def _places(self) -> dict[tuple, dict]:
         """Folders that hold as many images as the scores are of."""
@@ -92,17 +99,12 @@ class Made:
         return places
 
 
-def _parquet(path: Path, inner: str, tables: Mapping[tuple, Mapping]) -> None:
-    rows = [(*key, name, value) for key, table in tables.items() for name, value in table.items()]
-    names = ("concept", "method", "metric", inner, "value")
-    pq.write_table(
-        pa.table(
-            dict(zip(names, zip(*rows, strict=True), strict=True))
-            if rows
-            else {n: [] for n in names}
-        ),
-        path,
-    )
+def _row(key: ScoreKey, value, low, high, n, warning) -> ScoreRow:
+    code = warning.split(":")[0]
+    warnings = {"": (), CHANGED.text: (CHANGED,)}.get(warning, (ScoreWarning(code, warning),))
+    direction = HIGHER.get(key.metric)
+    stale = warning == CHANGED.text
+    return ScoreRow(*key, value, low, high, n, "", direction, warnings, stale)
 
 
 def names(prompts: int, samples: int = 1) -> list[str]:
@@ -152,8 +154,3 @@ def gone(tmp_path: Path, **rates: float) -> Results:
             made.add(("church", method, metric), values, (share / 2, share))
         made.add_set(("church", method, "fid"), 21.23, {}, 60)
     return made.write(tmp_path)
-
-
-def _warnings(text: str) -> list[dict]:
-    """One warning, whose code is what comes before a colon."""
-    return [asdict(ScoreWarning(text.split(":")[0], text))] if text else []

@@ -18,7 +18,7 @@ from PIL import Image
 from analysis.compare import LEVEL, compare, ties
 from checkers import CHECKERS, CheckerOptions
 from evaluation.audit import audit_names
-from evaluation.output import write_results
+from evaluation.record import run_record
 from evaluation.run import Models, plan, score_all, wanted_rows
 from extractors.stats import StatsExtractor
 from features.engine import extract
@@ -29,7 +29,7 @@ from inputs.prompts import forgot_prompts, load_prompts
 from metrics import ASPECTS, specs
 from metrics.spec import ScoreKey
 from records.model import Results
-from records.store import read_results
+from records.store import read_results, write_run
 from stats.intervals import holm
 from tests.conftest import ROOT, SHARED
 
@@ -129,7 +129,7 @@ def scored(root: Path, models: Models, store: FeatureStore) -> Results:
     folder = root.with_name("results")
     folder.mkdir()
     manifest = {"scores": [], "metrics": [asdict(spec) for spec in specs()]}
-    write_results(folder, found, manifest)
+    write_run(folder, run_record(found, manifest))
     return read_results(folder)
 
 

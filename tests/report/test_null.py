@@ -28,7 +28,7 @@ from inputs.layout import find_tasks
 from inputs.prompts import forgot_prompts, load_prompts
 from metrics import ASPECTS, specs
 from records.results import Results, read_results
-from stats.intervals import holm
+from stats.multiple import holm
 from tests.conftest import ROOT, SHARED
 
 pytestmark = pytest.mark.skipif(

@@ -6,46 +6,41 @@ python benchmark.py --check --data-root DIR
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import report.cli
-from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run, store_dir
+from report import gating
+from utils.cli import EXIT_BAD_INPUT, Parser, add_common_flags, run
 from utils.errors import UserError
-from utils.settings import config_path, environment, settle
 
 if TYPE_CHECKING:
-    from analysis.compare import Ties
-    from evaluation.audit import MethodAudit
-    from evaluation.run import Cell, Models, Plan, Prompts, Result
-    from inputs.config import BenchmarkConfig
-    from inputs.layout import Task
-    from metrics.base import Aspect
+    from evaluation.pipeline import Prepared, Scored
+    from evaluation.run import Plan, Result
+    from evaluation.run_config import RunConfig
     from records.results import Results
 
-DATASET = Path(__file__).parent / "dataset"
-DEMO = DATASET / "Benchmarking_images_demo"
 RESULTS = Path("results/benchmark")
-ALIASES = {"forggeting": "forgetting"}  # the published spelling
 EXIT_FALSIFIED = 1
+_MOVED = {
+    "--report": "python results.py report DIR",
+    "--compare": "python results.py compare DIR METHOD [METHOD]",
+    "--verify": "python results.py verify DIR",
+    "--diff": "python results.py diff DIR DIR",
+}
 
 
 def make_parser() -> Parser:
     """Return the argument parser."""
-    parser = Parser(description="Score what unlearning did: forgetting, and what else broke.")
+    parser = Parser("Score what unlearning did: forgetting, and what else broke.", _MOVED)
     parser.add_argument(
         "--evaluation-aspect",
         nargs="+",
         metavar="ASPECT",
+        dest="aspects",
         help="forgetting, indicators, fid (with KID), lpips, yolo, CSDR, ssim, psnr, or all "
         "(default)",
     )
@@ -55,6 +50,7 @@ def make_parser() -> Parser:
         type=boolean,
         const=True,
         default=False,
+        dest="unrelated",
         metavar="True|False",
         help="score the images of unrelated prompts (unrelated/) instead of forgot/",
     )
@@ -86,8 +82,11 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--check", action="store_true", help="audit the images and names only; no model is loaded"
     )
+    parser.add_argument(
+        "--report-images", action="store_true", help="thumbnails in the report; blurred where nude"
+    )
     add_common_flags(parser, results_dir=str(RESULTS))
-    report.cli.add_flags(parser)
+    gating.add_flags(parser)
     return parser
 
 
@@ -104,397 +103,131 @@ def benchmark(args: Namespace) -> int:
     Raises:
         UserError: bad input, or a missing model of an aspect asked for by name.
     """
-    started = datetime.now(UTC)
-    if args.json and report.cli.wanted(args) and not args.evaluation_aspect:
-        raise UserError("--json goes with a run, --check or --list")
-    if args.verify or args.diff:
-        environment(os.environ)  # nothing of it is needed, but a misspelt variable is refused
-        report.cli.check_flags(args)
-        return report.cli.look_back(args)
-    config = _settled(args)
-    _check_arguments(args)
+    _check_flags(args)
+    from compat.igmu import PublishedScripts
+    from evaluation.audit import short
+    from evaluation.pipeline import concept_names, find_models, prepare, record, score
+    from evaluation.run_config import config_of, split
+
+    asked = config_of(args, aspects=split(args.aspects or ()), gates=args.fail_if)
     if args.list:
-        return _list(args, config)
-    if not args.evaluation_aspect and not args.check:
-        return _finished(args, config)
-    from evaluation.audit import audit_names
-    from inputs.grouping import parse_grouping
-    from inputs.layout import grouped, limited
-    from utils.device import check_device
-    from utils.files import check_writable
-
-    aspects = _aspects(args, config)
-    if args.calibration and "indicators" not in {aspect.name for aspect in aspects}:
-        raise UserError(
-            "--calibration tries the checkers of the aspect indicators; add it to "
-            "--evaluation-aspect"
-        )
-    check_device(args.device)
-    tasks = _tasks(args, config)
-    passed_over = _passed_over(args, config, tasks)
-    for line in passed_over:  # also when quiet: nothing else would say that it is not in the scores
+        return _list(args, asked)
+    prepared = prepare(asked, defaults={"results_dir": RESULTS})
+    if args.check and prepared.run.gates:
+        path = prepared.settled.benchmark.path
+        print(f"gates of {path} are for runs that score: not looked at", file=sys.stderr)
+    for line in prepared.passed_over:  # also when quiet: nothing else would say it is not scored
         print(line, file=sys.stderr)
-    report.cli.check_names(args, tasks)
-    if args.limit:
-        tasks = [limited(task, args.limit) for task in tasks]
-    if args.group_by:
-        grouping = parse_grouping(args.group_by)
-        tasks = [grouped(task, grouping) for task in tasks]
-    prompts = _prompts(config)
-    check_writable(args.results_dir, "--results-dir")
-    by_prompts = args.check or any(aspect.uses_prompts for aspect in aspects)
-    audits = [
-        audit
-        for task in tasks
-        for audit in audit_names(task, prompts(task) if by_prompts else None)
-    ]
     if args.check:
-        return _check(args, tasks, audits, prompts)
-    results, tied = _score(
-        args, config, tasks, aspects, audits, prompts, started, passed_over=passed_over
-    )
-    report.cli.write(args, results, tied)
-    return report.cli.finish(args, results, _concepts(args, config), fresh=True)
+        return _check(args, prepared)
+    rules = gating.rules(args, prepared.run.gates)
+    if rules and args.limit:
+        raise UserError("--limit is for a trial run: no gate goes with it")
+    gating.check_names(rules, prepared)
+    planned = find_models(prepared)
+    if not args.quiet:
+        print(short(prepared.audits), file=sys.stderr)
+    published = PublishedScripts() if args.compat else None
+    several = len(prepared.aspects) > 1 and not args.quiet
+    scored = score(planned, beside=published, shown=_show_aspect if several else lambda _: None)
+    results = record(scored, arguments=args.arguments)
+    _show(args, scored, results)
+    if published:
+        print(published.write(results.folder))
+    return gating.gate(args, rules, results, concept_names(prepared.settled), fresh=True)
 
 
-def _finished(args: Namespace, config: BenchmarkConfig) -> int:
-    """Report, compare and gate the results of an earlier run."""
-    from analysis.compare import ties
-    from records.results import read_results
+def _check_flags(args: Namespace) -> None:
+    """Refuse what cannot be done together, before any work."""
+    from checkers.nudenet import check_rule
 
-    results = read_results(args.report or args.results_dir)
-    if args.report:
-        report.cli.write(args, results, ties(results))
-    return report.cli.finish(args, results, _concepts(args, config), fresh=False)
-
-
-def _settled(args: Namespace) -> BenchmarkConfig:
-    """Complete the arguments by the environment and the configuration, which is returned."""
-    from checkers import CHECKERS
-    from inputs.config import load_config
-    from metrics import ASPECTS
-
-    path = config_path(args) or DATASET / "benchmark.yaml"
-    config = load_config(path, CHECKERS, ASPECTS, report.cli.check_rule)
-    if args.evaluation_aspect:
-        args.evaluation_aspect = [
-            name for given in args.evaluation_aspect for name in given.strip(",").split(",")
-        ]
-    elif not (args.check or args.list or report.cli.wanted(args)):
-        args.evaluation_aspect = ["all"]
-    settings = config.settings
-    if not args.evaluation_aspect and settings.gates:
-        if not args.list:
-            print(f"gates of {path} are for runs that score: not looked at", file=sys.stderr)
-        settings = replace(settings, gates=())
-    settle(args, settings, {"results_dir": RESULTS})
-    return config
+    check_rule(args.preset, args.threshold)
+    if args.check and args.list:
+        raise UserError("--check and --list are two jobs; give one at a time")
+    job = "--check" if args.check else "--list" if args.list else None
+    beside = {
+        "--evaluation-aspect": args.aspects if args.list else None,
+        "--fail-if": args.fail_if,
+        "--junit": args.junit,
+        "--max-unreadable": args.max_unreadable,
+        "--allow-unfit-judge": args.allow_unfit_judge,
+        "--report-images": args.report_images,
+        "--compat": args.compat,
+    }
+    for flag, value in beside.items():
+        if job and value:
+            raise UserError(f"{flag} would not be looked at: {job} ends before it")
+    if args.fail_if and not args.aspects:
+        raise UserError(
+            "--fail-if follows a run: give --evaluation-aspect; for results of before there is "
+            "`python results.py gate DIR --fail-if RULE`"
+        )
+    if args.limit and args.check:
+        raise UserError("--limit is for a trial run: --check is of all images")
 
 
-def _list(args: Namespace, config: BenchmarkConfig) -> int:
+def _list(args: Namespace, asked: RunConfig) -> int:
     """Name what there is to choose from."""
     from evaluation.listing import configured, judges, models, render
+    from evaluation.run_config import DEMO, settle
 
-    root = args.data_root or DEMO
-    found = configured(config, root) | judges() | models(_models(args).options)
+    settled = settle(asked)
+    found = configured(settled.benchmark, settled.run.data_root or DEMO) | judges()
+    found |= models(settled.run.checker_options)
     print(render(found))
     args.documents.append(found)
     return 0
 
 
-def _check_arguments(args: Namespace) -> None:
-    from checkers.nudenet import check_rule
-
-    report.cli.check_flags(args)
-    check_rule(args.preset, args.threshold)
-    if args.limit and (args.check or args.fail_if or not args.evaluation_aspect):
-        raise UserError(
-            "--limit is for a trial run: no --check, no gate and no earlier results go with it"
-        )
-    if args.calibration and not args.evaluation_aspect:
-        raise UserError("--calibration goes with --evaluation-aspect indicators")
-    if args.reference is None:
-        return
-    if args.data_root is None:
-        raise UserError("--reference needs --data-root, the folder that holds <METHOD>/*.png")
-    if args.object:
-        raise UserError("--reference goes with plain method folders, which have no unrelated/")
-    if args.concepts and len(args.concepts) > 1:
-        raise UserError("--reference compares folders of one concept; give one with --concepts")
-
-
-def _aspects(args: Namespace, config: BenchmarkConfig) -> list[Aspect]:
-    from metrics import ASPECTS
-
-    names = [ALIASES.get(name, name) for name in args.evaluation_aspect or ()]
-    if "all" in names:
-        names = list(config.aspects)
-    return [ASPECTS[name]() for name in dict.fromkeys(map(ASPECTS.canonical, names))]
-
-
-def _concepts(args: Namespace, config: BenchmarkConfig) -> list[str] | None:
-    """The concepts that ``--concepts`` names, as the configuration does."""
-    from inputs.layout import concept_name
-
-    return args.concepts and [concept_name(config, name) for name in args.concepts]
-
-
-def _tasks(args: Namespace, config: BenchmarkConfig) -> list[Task]:
-    from inputs.layout import find_tasks, plain_task
-
-    if args.reference is None:
-        root = args.data_root or DEMO
-        return find_tasks(
-            config,
-            root,
-            concepts=args.concepts,
-            methods=args.methods,
-            unrelated=args.object,
-            with_original=bool(args.fail_if),  # a gate's judge is tried on it
-        )
-    concept = args.concepts[0] if args.concepts else None
-    return [
-        plain_task(config, args.data_root, args.reference, concept=concept, methods=args.methods)
-    ]
-
-
-def _passed_over(args: Namespace, config: BenchmarkConfig, tasks: Sequence[Task]) -> list[str]:
-    """A line for what lies where methods or concepts are looked for, and is scored as none."""
-    from inputs.layout import unknown_concepts
-
-    concepts = []
-    if args.reference is None and args.concepts is None:
-        concepts = unknown_concepts(config, args.data_root or DEMO)
-    return [*concepts, *(line for task in tasks for line in task.not_scored)]
-
-
-def _prompts(config: BenchmarkConfig) -> Callable[[Task], Prompts | None]:
-    """Return a function from a task to its prompts by (i, j); None where it has none."""
-    from inputs.prompts import check_words, forgot_prompts, load_prompts, unrelated_prompts
-
-    load = cache(load_prompts)
-
-    def prompts(task: Task) -> Prompts | None:
-        if config.prompts is None:
-            return None
-        if task.scope == "unrelated":
-            return unrelated_prompts(load(config.prompts.retain), task.concept) or None
-        found = forgot_prompts(load(config.prompts.forgot), task.concept)
-        check_words(task.concept, found.values(), config.path)
-        return found or None
-
-    return prompts
-
-
-def _check(
-    args: Namespace,
-    tasks: Sequence[Task],
-    audits: Sequence[MethodAudit],
-    prompts: Callable[[Task], Prompts | None],
-) -> int:
+def _check(args: Namespace, prepared: Prepared) -> int:
     """Audit alone: print the table, write ``check.json``."""
-    from evaluation.audit import audit_images, audit_prompts, render
-    from extractors.stats import StatsExtractor
-    from features.engine import extract
-    from features.store import FeatureStore
+    from evaluation.audit import render
+    from evaluation.pipeline import audited
     from records.files import write_json
 
-    stats = StatsExtractor()
-    folders = [folder for task in tasks for folder in task.folders]
-    with store_dir(args) as root:
-        extraction = extract(
-            {image: [stats] for folder in folders for image in folder.images},
-            FeatureStore(root),
-            batch_size=256,
-            workers=args.workers,
-            progress=not args.quiet,
-        )
-        audits = audit_images(audits, extraction)
-    tokenizer = _tokenizer(args)
-    if tokenizer:
-        audits = audit_prompts(audits, prompts, tokenizer)
-    write_json(args.results_dir / "check.json", {"audit": [a.as_json() for a in audits]})
+    audits, tokenizer = audited(prepared)
+    document = {"audit": [audit.as_json() for audit in audits]}
+    write_json(prepared.run.results_dir / "check.json", document)
     print(render(audits))
-    args.documents.append({"audit": [audit.as_json() for audit in audits]})
+    args.documents.append(document)
     if not tokenizer:
         print("\nprompts over 77 tokens: not counted, no tokenizer of clip_score on this machine")
     return EXIT_FALSIFIED if any(audit.falsifies for audit in audits) else 0
 
 
-def _tokenizer(args: Namespace) -> Path | None:
-    """The ``tokenizer.json`` that CSDR would use, if it is on this machine."""
-    from extractors.clip import TOKENIZER_FILES, ClipScoreExtractor
-    from model_files.hub import find_hub_model
-
-    model = dict(args.model).get("clip_score", ClipScoreExtractor.default_model)
-    try:
-        folder = find_hub_model("clip_score", model, TOKENIZER_FILES, may_download=False)
-    except UserError:
-        return None
-    file = folder / "tokenizer.json"
-    return file if file.is_file() else None
-
-
-def _score(
-    args: Namespace,
-    config: BenchmarkConfig,
-    tasks: Sequence[Task],
-    aspects: Sequence[Aspect],
-    audits: Sequence[MethodAudit],
-    prompts: Callable[[Task], Prompts | None],
-    started: datetime,
-    *,
-    passed_over: Sequence[str],
-) -> tuple[Results, Ties]:
-    """Score, write and show; returns all results of the folder, and the ties among them."""
-    from analysis.compare import ties
-    from analysis.ranking import ranking, trials
-    from compat import igmu
-    from evaluation.audit import audit_images, short
-    from evaluation.calibration import find_labelled
-    from evaluation.manifest import run_manifest
-    from evaluation.output import read_earlier, score_rows, write_results
-    from evaluation.run import joined, plan, score_all, wanted_rows
-    from extractors.stats import StatsExtractor
-    from features.engine import extract
-    from features.store import FeatureStore
-    from records import generation
-    from records.results import read_results
-    from report.terminal import table
-    from utils.device import default_batch_size
-
-    read_earlier(args.results_dir)  # before hours of work: what is there must be ours
-    models = _models(args)
-    everything = "all" in args.evaluation_aspect
-    planned = plan(tasks, aspects, models, prompts, everything=everything)
-    _insist(planned, aspects, everything=everything)
-    cells = _noted(planned.cells, args)
-    if not args.quiet:
-        print(short(audits), file=sys.stderr)
-    images, pairs = wanted_rows(planned.cells, models, StatsExtractor())
-    labelled = find_labelled(args.calibration, planned.cells) if args.calibration else []
-    texts = _prompt_texts(tasks, prompts)
-    more = [one.wanted() for one in labelled]
-    if args.compat:
-        more.append(igmu.wanted(planned.cells, models))
-    for image, extractors in (item for one in more for item in one.items()):
-        images[image] = joined(images.get(image, ()), extractors)
-    with store_dir(args) as root:
-        store = FeatureStore(root)
-        extraction = extract(
-            images,
-            store,
-            pairs=pairs,
-            batch_size=args.batch_size or default_batch_size(args.device),
-            workers=args.workers,
-            progress=not args.quiet,
-        )
-        audits = audit_images(audits, extraction)
-        scored = score_all(cells, audits, extraction, store, models, prompts)
-        several = len({cell.aspect.name for cell in planned.cells}) > 1
-        results = list(_shown(scored) if several and not args.quiet else scored)
-        published = igmu.rows(results, extraction, store, models, prompts) if args.compat else []
-        calibration = {one.concept: one.as_json(extraction, store) for one in labelled}
-    manifest = run_manifest(
-        started=started,
-        device=args.device,
-        config=config,
-        tasks=tasks,
-        planned=planned,
-        models=models,
-        extraction=extraction,
-        results=results,
-        labelled=labelled,
-        calibration=calibration,
-        texts=texts,
-    ) | {
-        "arguments": args.arguments,
-        "settings": args.sources,
-        "partial": args.limit is not None,
-        "limit": args.limit,
-        "group_by": args.group_by,
-        "groups": _groups(tasks) if args.group_by else {},
-        "passed_over": list(passed_over),
-    }
-    with generation.held(args.results_dir):  # what is gated is what this run has written
-        write_results(args.results_dir, results, manifest)
-        written = read_results(args.results_dir)
-    tied = ties(written)
-    print("\n\n".join([*trials(written), table(results, ranking(written, tied))]))
-    if args.compat:
-        print(igmu.write(args.results_dir, published))
-    if labelled:
-        _show_calibration(written)
-    _report_skipped(planned)
-    args.documents.append({"scores": score_rows(results), "manifest": manifest})
-    if not args.quiet:
-        print(f"\nwritten: {args.results_dir}/", file=sys.stderr)
-    return written, tied
-
-
-def _noted(cells: Sequence[Cell], args: Namespace) -> list[Cell]:
-    """Have every score of a trial run say so; of aspects with a reference the task does."""
-    from inputs.layout import partial_note
-
-    judges = {cell.checkers[0].indicator for cell in cells if cell.aspect.name == "forgetting"}
-    if args.threshold is not None and "nudenet" not in judges:
-        raise UserError(f"--threshold {args.threshold:g}: no concept is judged by nudenet here")
-    if args.limit is None:
-        return list(cells)
-    return [
-        cell
-        if cell.aspect.uses_reference
-        else replace(cell, notes=(*cell.notes, partial_note(args.limit)))
-        for cell in cells
-    ]
-
-
-def _shown(results: Iterable[Result]) -> Iterator[Result]:
+def _show_aspect(results: Sequence[Result]) -> None:
     """Print the table of an aspect, without marks and notes, as soon as its scores are there."""
     from analysis.ranking import Ranking
     from report.terminal import table
 
-    for _, group in groupby(results, key=lambda result: result.cell.aspect.name):
-        mine = list(group)
-        plain = [
-            replace(one, scores=[replace(score, warnings=()) for score in one.scores])
-            for one in mine
-        ]
-        print(f"\n{table(plain, Ranking())}\n", file=sys.stderr, flush=True)
-        yield from mine
+    plain = [
+        replace(one, scores=[replace(score, warnings=()) for score in one.scores])
+        for one in results
+    ]
+    print(f"\n{table(plain, Ranking())}\n", file=sys.stderr, flush=True)
 
 
-def _models(args: Namespace) -> Models:
-    from checkers import CHECKERS, CheckerOptions
-    from evaluation.run import Models
-    from model_files.weights import default_cache_dir
+def _show(args: Namespace, scored: Scored, results: Results) -> None:
+    """Print the tables, and write the report."""
+    from analysis.compare import ties
+    from analysis.ranking import ranking, trials
+    from evaluation.output import score_rows
+    from report.page import write_report
+    from report.terminal import table
 
-    indicator = CHECKERS.canonical(args.indicator) if args.indicator else None
-    options = CheckerOptions(
-        cache_dir=args.cache_dir or default_cache_dir(),
-        weights_dir=args.weights_dir,
-        models=dict(args.model),
-        device=args.device,
-        precision=args.precision,
-        preset=args.preset,
-        threshold=args.threshold,
-        trust_weights=args.trust_weights,
-    )
-    return Models(options, indicator)
-
-
-def _insist(planned: Plan, aspects: Sequence[Aspect], *, everything: bool) -> None:
-    """An aspect asked for by name must be scored somewhere; of ``all``, at least one."""
-    scored = {cell.aspect.name for cell in planned.cells}
-    if everything and scored:
-        return
-    for aspect in aspects:
-        if aspect.name not in scored:
-            first = next(one for one in planned.skipped if one.aspect == aspect.name)
-            raise UserError(f"{aspect.name}: {first.reason}")
+    tied = ties(results)
+    print("\n\n".join([*trials(results), table(scored.scores, ranking(results, tied))]))
+    if scored.planned.labelled:
+        _show_calibration(results)
+    _show_skipped(scored.planned.plan)
+    args.documents.append({"scores": score_rows(scored.scores), "manifest": results.manifest})
+    written = write_report(results, tied, images=args.report_images)
+    if not args.quiet:
+        print(f"\nwritten: {results.folder}/", file=sys.stderr)
+        print(f"report: {written[0]} and {len(written) - 1} tables and plots", file=sys.stderr)
 
 
-def _report_skipped(planned: Plan) -> None:
+def _show_skipped(planned: Plan) -> None:
     """Show what was not scored: a short table for want of models, a line for other reasons."""
     from tabulate import tabulate
 
@@ -527,33 +260,10 @@ def _show_calibration(results: Results) -> None:
         print(f"\nno labelled images of {concept}")
 
 
-def _prompt_texts(
-    tasks: Sequence[Task], prompts: Callable[[Task], Prompts | None]
-) -> dict[str, dict[str, dict[str, str]]]:
-    """Concept -> scope -> what the samples of a prompt share -> its text, for the report."""
-    texts: dict[str, dict[str, dict[str, str]]] = {}
-    for task in tasks:
-        with suppress(UserError):  # an aspect that needs the prompts has refused by now
-            texts.setdefault(task.concept.name, {})[task.scope] = task.texts(prompts(task) or {})
-    return texts
-
-
-def _groups(tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, str]]]:
-    """Concept -> scope -> image name -> its prompt, where names do not say it themselves."""
-    from inputs.prompts import prompt_key
-
-    groups: dict[str, dict[str, dict[str, str]]] = {}
-    for task in tasks:
-        names = {folder.name(image) for folder in task.folders for image in folder.images}
-        keys = {name: prompt_key(name) for name in sorted(names)}
-        groups.setdefault(task.concept.name, {})[task.scope] = keys
-    return groups
-
-
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     try:
-        report.cli.clear_junit(argv)
+        gating.clear_junit(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.compare import Untested, compare_scores
-from analysis.rules import FIELDS, OVER_SEEDS, Rule
 from analysis.trust import Terms, Trust
+from evaluation.rules import FIELDS, OVER_SEEDS, Rule
 from inputs.layout import ORIGINAL
 from inputs.prompts import UNGROUPED
 from metrics.spec import scope_of

@@ -8,7 +8,7 @@ alone: the scripts write nothing at all when they stop at one of several.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import splitext
 from typing import Any
@@ -77,52 +77,61 @@ class Published:
         return "-" if self.value is None else f"{self.value:.6g}"
 
 
-def wanted(cells: Iterable[Cell], models: Models) -> dict[Path, tuple[Extractor, ...]]:
-    """Return the extractors that this module needs and scores may not: bi_multiC's of nudity."""
-    tasks = [cell.task for cell in cells if _judged_by_head(cell)]
-    try:
-        clip = (models.extractor("clip"),) if tasks else ()
-    except UserError:  # the notes say it
-        return {}
-    return {image: clip for task in tasks for folder in task.methods for image in folder.images}
+@dataclass
+class PublishedScripts:
+    """Makes, from the rows of a run, what the scripts print beside the scores that they have too.
 
-
-def rows(
-    results: Iterable[Result],
-    extraction: Extraction,
-    store: FeatureStore,
-    models: Models,
-    prompts: Callable[[Task], Prompts | None],
-) -> list[dict[str, Any]]:
-    """Return a row for each score that the scripts have too.
-
-    Returns:
-        concept, method, metric, value (ours), published, published_low, published_high, difference
-        and note; None where there is no number.
+    Attributes:
+        rows: concept, method, metric, value (ours), published, published_low, published_high,
+            difference and note of each; None where there is no number.
     """
-    found = []
-    for result in results:
-        cell = result.cell
-        if cell.aspect.name not in _ASPECTS:
-            continue
-        texts = prompts(cell.task) if cell.aspect.uses_prompts else None
-        data = StoredData(cell, result.method, extraction, store, models, texts)
-        main, theirs = result.scores[0], published(data)
-        both = None not in (main.value, theirs.value)
-        found.append(
-            {
-                "concept": cell.task.concept.name,
-                "method": result.method.method.folder,
-                "metric": metric_name(result, main),
-                "value": main.value,
-                "published": theirs.value,
-                "published_low": theirs.low,
-                "published_high": theirs.high,
-                "difference": theirs.value - main.value if both else None,
-                "note": theirs.note,
-            }
-        )
-    return found
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def wanted(self, cells: Iterable[Cell], models: Models) -> dict[Path, tuple[Extractor, ...]]:
+        """Return the extractors that scores may not need: bi_multiC's of nudity."""
+        tasks = [cell.task for cell in cells if _judged_by_head(cell)]
+        try:
+            clip = (models.extractor("clip"),) if tasks else ()
+        except UserError:  # the notes say it
+            return {}
+        return {image: clip for task in tasks for folder in task.methods for image in folder.images}
+
+    def take(
+        self,
+        results: Iterable[Result],
+        extraction: Extraction,
+        store: FeatureStore,
+        models: Models,
+        prompts: Callable[[Task], Prompts | None],
+    ) -> None:
+        """Make the rows."""
+        for result in results:
+            cell = result.cell
+            if cell.aspect.name not in _ASPECTS:
+                continue
+            texts = prompts(cell.task) if cell.aspect.uses_prompts else None
+            data = StoredData(cell, result.method, extraction, store, models, texts)
+            main, theirs = result.scores[0], published(data)
+            both = None not in (main.value, theirs.value)
+            self.rows.append(
+                {
+                    "concept": cell.task.concept.name,
+                    "method": result.method.method.folder,
+                    "metric": metric_name(result, main),
+                    "value": main.value,
+                    "published": theirs.value,
+                    "published_low": theirs.low,
+                    "published_high": theirs.high,
+                    "difference": theirs.value - main.value if both else None,
+                    "note": theirs.note,
+                }
+            )
+
+    def write(self, folder: Path) -> str:
+        """Write ``compat_igmu.json`` and return the table for the terminal."""
+        write_json(folder / "compat_igmu.json", {"igmu": self.rows})
+        return _table(self.rows)
 
 
 def published(data: StoredData) -> Published:
@@ -259,11 +268,9 @@ def _all_rows(data: StoredData, extractor: str) -> Any:
     return rows.values
 
 
-def write(folder: Path, found: Sequence[Mapping[str, Any]]) -> str:
-    """Write ``compat_igmu.json`` and return the table for the terminal."""
+def _table(found: Sequence[Mapping[str, Any]]) -> str:
     from tabulate import tabulate
 
-    write_json(folder / "compat_igmu.json", {"igmu": found})
     notes: dict[str, int] = {}
     body = []
     for row in found:

@@ -424,7 +424,15 @@ class StoredData:
         table = self.extraction.tables[checker.extractor.name]
         found = checker.decide(digests, table, self.store)
         names = [self.method.name(image) for image in good]
-        return Judged(checker.name, checker.score_name, names, found.present, found.score)
+        return Judged(
+            checker.name,
+            checker.score_name,
+            names,
+            found.present,
+            found.score,
+            found.label,
+            found.detections,
+        )
 
     def category(self, name: str) -> str:
         return name.split("/")[0] if self.cell.task.scope == "unrelated" else ""

@@ -235,6 +235,43 @@ def plain_task(
     return Task(about, "forgot", found, original, passed_over=passed_over)
 
 
+def folders_task(
+    config: BenchmarkConfig,
+    folders: Sequence[Path],
+    concept: Concept,
+    *,
+    reference: Path | None = None,
+    recursive: bool = False,
+) -> Task:
+    """Take folders wherever they are, each of one method, named after itself.
+
+    Folders of one name are told apart by what is above them. The same folder twice is one.
+
+    Raises:
+        UserError: a folder is missing or empty.
+    """
+    distinct = list({os.path.realpath(folder): folder for folder in reversed(folders)}.values())
+    distinct.reverse()
+    listed = {method.folder: method for method in config.methods}
+    found = [
+        MethodFolder(
+            listed.get(name, Method(name, name)), folder, scan(folder, recursive=recursive)
+        )
+        for name, folder in zip(_names(distinct), distinct, strict=True)
+    ]
+    return Task(concept, "forgot", found, None if reference is None else _reference(reference))
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart."""
+    parts = [Path(os.path.realpath(folder)).parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(one[-length:]) for one in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
 def _own_path(folder: Path) -> str:
     """Where a folder or link itself lies: a method that is a link to the reference is scored."""
     absolute = os.path.abspath(folder)

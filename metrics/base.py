@@ -30,6 +30,28 @@ class ScoreWarning:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What a checker says of a method's images.
+
+    Attributes:
+        checker, score_name: the checker's ``name`` and ``score_name``.
+        names: of the images, n.
+        present: bool of shape (n,).
+        score: float64 of shape (n,), in [0, 1].
+        label: predicted class of each image, ``""`` for none.
+        detections: what a detector reports for each image, else None.
+    """
+
+    checker: str
+    score_name: str
+    names: Sequence[str]
+    present: np.ndarray
+    score: np.ndarray
+    label: Sequence[str] = ()
+    detections: Sequence[Sequence[Mapping[str, Any]]] | None = None
+
+
+@dataclass(frozen=True)
 class Score:
     """One number about one method.
 
@@ -44,6 +66,7 @@ class Score:
         warnings: what a reader of the number must know.
         per_image: value of each image or pair, by path below the method's folder.
         resamples: of a score of whole sets: its value without each block of prompts, by block.
+        judged: of a rate by one checker: what it said of each image.
     """
 
     metric: str
@@ -56,6 +79,10 @@ class Score:
     warnings: tuple[str, ...] = ()
     per_image: Mapping[str, float] = field(default_factory=dict)
     resamples: Mapping[int, float] = field(default_factory=dict)
+    judged: Judged | None = None
+
+    def __float__(self) -> float:
+        return float("nan") if self.value is None else self.value
 
     def warn(self, *warnings: str) -> Score:
         """Return the score with further warnings."""
@@ -77,24 +104,6 @@ class PairRows:
     names: Sequence[str]
     reference: np.ndarray
     candidate: np.ndarray
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a checker says of a method's images.
-
-    Attributes:
-        checker, score_name: the checker's ``name`` and ``score_name``.
-        names: of the images, n.
-        present: bool of shape (n,).
-        score: float64 of shape (n,), in [0, 1].
-    """
-
-    checker: str
-    score_name: str
-    names: Sequence[str]
-    present: np.ndarray
-    score: np.ndarray
 
 
 class MethodData(Protocol):
@@ -217,11 +226,19 @@ def per_pair_score(metric: str, values: Rows, data: MethodData, **about: Any) ->
     Args:
         about: further fields of the score.
     """
+    return mean_score(metric, values, [data.category(name) for name in values.names], **about)
+
+
+def mean_score(metric: str, values: Rows, categories: Sequence[str], **about: Any) -> Score:
+    """Return the score that is a mean over images; see ``per_pair_score``.
+
+    Args:
+        categories: of each image.
+    """
     per_image = {n: float(v) for n, v in zip(values.names, values.values, strict=True)}
     if not per_image:
         return Score(metric, None, 0, **about).warn("no pair could be compared")
     prompts = [prompt_key(name) for name in per_image]
-    categories = [data.category(name) for name in per_image]
     raw = np.array(list(per_image.values()))
     balanced = category_values(raw, categories, prompts)
     interval = mean_interval(balanced, prompts, raw=raw)

@@ -75,10 +75,12 @@ def presence_score(metric: str, judged: Judged) -> Score:
     """Return the share of images in which a checker sees the concept, with its interval."""
     found = presence(judged.present, judged.names)
     if not found.n:
-        return Score(metric, None, 0, "", False).warn("no image could be read")
+        return Score(metric, None, 0, "", False, judged=judged).warn("no image could be read")
     per_image = {name: float(p) for name, p in zip(judged.names, judged.present, strict=True)}
     interval = (found.ci_low, found.ci_high)
-    score = Score(metric, found.rate, found.n, "", False, *interval, per_image=per_image)
+    score = Score(
+        metric, found.rate, found.n, "", False, *interval, per_image=per_image, judged=judged
+    )
     return score.warn(*filter(None, [found.note]))
 
 

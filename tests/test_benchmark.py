@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import benchmark
+import results as looking_back
 from metrics import ASPECTS
 from tests.conftest import DEMO, ROOT, SHARED, photo
 
@@ -544,7 +545,6 @@ ONE_LINE = {
         ["--evaluation-aspect", "ssim", "--object", "--data-root", ".", "--reference", "."],
         "have no unrelated/",
     ),
-    "json of nothing": (["--compare", "ORG", "--json"], "--json goes with"),
     "wrong aspect": (["--evaluation-aspect", "fdi"], "did you mean fid?"),
     "wrong concept": (["--evaluation-aspect", "fid", "--concepts", "Fase"], "did you mean"),
     "no data": (["--evaluation-aspect", "fid", "--data-root", "gone"], "gone: no such folder"),
@@ -585,49 +585,69 @@ def test_the_papers_images_run_through_every_aspect(run, tmp_path, model_flags):
     assert float(values(tmp_path)["object_church", "ORG", "lpips"]) == 0
 
 
-def test_after_a_run_results_are_reported_compared_gated_and_verified(run, church, tmp_path):
+def test_after_a_run_results_are_reported_compared_gated_and_verified(
+    run, church, tmp_path, capsys
+):
     # None of this may need a model, or the images: a reviewer has the results folder alone.
     code, _, err = run("--evaluation-aspect", "ssim", "psnr", "--data-root", church)
     assert code == 0, err
     results = tmp_path / "results"
     made = {path.name for path in results.iterdir()}
     assert made >= {"report.html", "table.md", "table.tex", "resamples.parquet"}
-    code, out, _ = run("--verify", results)
+
+    def look(job, *more, folder=results):
+        code = looking_back.main([str(part) for part in (job, folder, *more)])
+        return code, capsys.readouterr().out
+
+    code, out = look("verify")
     assert (code, out.strip()[-5:]) == (0, "stand")
     (results / "report.html").unlink()
-    assert run("--report", results)[0] == 0
+    assert look("report")[0] == 0
     assert "Erased Stable Diffusion" in (results / "report.html").read_text()
-    assert run("--fail-if", "ssim < 0")[0] == 0
-    code, out, _ = run("--fail-if", "church.ssim > -1", "--junit", tmp_path / "gate.xml")
-    assert code == 2  # the concept is called object_church
-    code, out, _ = run("--fail-if", "ssim > -1", "--junit", tmp_path / "gate.xml")
+    assert look("gate", "--fail-if", "ssim < 0")[0] == 0
+    junit = ("--junit", tmp_path / "gate.xml")
+    assert look("gate", "--fail-if", "church.ssim > -1", *junit)[0] == 2  # it is object_church
+    code, out = look("gate", "--fail-if", "ssim > -1", *junit)
     assert (code, out.count("failed:")) == (1, 2)
     assert 'failures="2"' in (tmp_path / "gate.xml").read_text()
-    code, out, _ = run("--diff", results, results)
+    code, out = look("diff", results)
     assert (code, out.strip()) == (0, "the 6 scores are the same")
-    code, out, _ = run("--compare", "ORG")
+    code, out = look("compare", "ORG")
     assert code == 0
     assert "not tested:" in out
     assert "(2 prompts, and it takes 4)" in out
     shutil.rmtree(church / "Church" / "forgot" / "ESD")
-    code, out, _ = run("--verify", results)
+    code, out = look("verify")
     assert (code, "gone: images" in out) == (1, True)
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--fail-if", "fid"), "--fail-if"),
-        (("--junit", "x.xml"), "--junit tells the outcome"),
-        (("--compare", "A", "B", "C"), "one method or two"),
-        (("--report", "gone"), "two results folders"),
-        (("--evaluation-aspect", "fid", "--report", "x"), "a run writes its report itself"),
+        (("gate", "gone", "--fail-if", "fid"), "--fail-if"),
+        (("gate", "gone", "--fail-if", "fid > 3"), "gone: no such folder"),
+        (("gate", "gone"), "gate needs a rule"),
+        (("gate", "gone", "--junit", "x.xml"), "--junit is a term of --fail-if"),
+        (("compare", "gone", "A", "B", "C"), "one method or two"),
+        (("reprot", "gone"), "report"),
+        (("report",), "DIR"),
     ],
 )
-def test_flags_about_results_that_cannot_be_followed(run, flags, message):
-    code, _, err = run(*flags)
+def test_a_look_back_that_cannot_be_followed_is_one_line(flags, message, capsys):
+    try:
+        code = looking_back.main(list(flags))
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    err = capsys.readouterr().err
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
+
+
+@pytest.mark.parametrize("flag", ["--report", "--verify", "--diff", "--compare"])
+def test_a_flag_that_has_moved_says_where(run, flag):
+    code, _, err = run(flag, "x")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"python results.py {flag[2:]}" in err
 
 
 def test_what_is_passed_over_is_said_even_when_quiet_and_kept(run, church, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 import benchmark
 import eval_unlearning
+import results as looking_back
 from dataset import demo
 from tests.conftest import DEMO, ROOT, photo
 from utils.version import VERSION
@@ -164,7 +165,10 @@ HINTS = {
         "judged by nudenet",
     ),
     "trial audit": ((benchmark, "--check", "--limit", "2"), "--limit is for a trial run"),
-    "trial gate": ((benchmark, "--limit", "2", "--fail-if", "ssim < 0.1"), "--limit is for a"),
+    "trial gate": (
+        (benchmark, "--evaluation-aspect", "ssim", "--limit", "2", "--fail-if", "ssim < 0.1"),
+        "--limit is for a",
+    ),
     "device as arguments": ((benchmark, "@/dev/zero"), "/dev/zero: not a regular file"),
     "device as configuration": ((benchmark, "--config", "/dev/zero"), "not a regular file"),
     "nobody's home": ((benchmark, "--config", "~nobody0/x.yaml"), "no such user"),
@@ -256,7 +260,7 @@ def test_a_threshold_of_ones_own_is_named_wherever_it_counts(run, tmp_path):
     assert manifest(results)["checkers"]["face"]["threshold"] == 0.85
     assert manifest(results)["stand_ins"] == {}  # the judge is the one that was asked for
     gate = ("--threshold", "0.85", "--fail-if", "face.presence_rate > 0.1")
-    assert run(benchmark, *gate, "--allow-unfit-judge")[0] in (0, 1)
+    assert looking_back.main(["gate", str(results), *gate, "--allow-unfit-judge"]) in (0, 1)
     _, out, _ = run(eval_unlearning, *FACE, "--threshold", "0.85")
     assert f"above 0.85 ({said})" in out
 
@@ -269,7 +273,7 @@ def test_tables_of_aspects_come_as_they_finish_and_the_whole_one_last(run):
     assert run(benchmark, *aspects, "--quiet") == (0, out, "")
 
 
-def test_the_reference_of_plain_folders_is_scored_and_compared_with(run, tmp_path):
+def test_the_reference_of_plain_folders_is_scored_and_compared_with(run, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(DEMO / "forgot", out)
     (out / "ORG").rename(out / "before")
@@ -280,9 +284,8 @@ def test_the_reference_of_plain_folders_is_scored_and_compared_with(run, tmp_pat
     found = {(r["method"], r["metric"]): r["value"] for r in rows(tmp_path / "results/benchmark")}
     assert found["ORG", "presence_rate"] == found["DemoTint", "presence_rate"] == "1.0"
     assert ("before", "ssim") not in found
-    code, table, err = run(benchmark, "--compare", "ORG")
-    assert code == 0, err
-    assert "presence_rate" in table
+    assert looking_back.main(["compare", str(tmp_path / "results/benchmark"), "ORG"]) == 0
+    assert "presence_rate" in capsys.readouterr().out
 
 
 def test_without_the_original_model_it_is_said_what_that_means(run, tmp_path):
@@ -370,10 +373,13 @@ def test_gates_of_the_file_that_are_not_looked_at_are_said_to_be_so(run, tmp_pat
 @pytest.mark.parametrize("flag", [("--max-unreadable", "1%"), ("--allow-unfit-judge",)])
 def test_terms_of_a_gate_without_a_gate_are_refused(run, flag):
     code, _, err = run(benchmark, "--check", *flag)
+    assert (code, len(err.splitlines())) == (2, 1)
+    code, _, err = run(benchmark, "--evaluation-aspect", "ssim", *flag)
     assert (code, err) == (2, f"error: {flag[0]} is a term of --fail-if; give at least one\n")
 
 
-def test_a_misspelt_variable_is_refused_also_where_none_is_read(run, tmp_path, monkeypatch):
+def test_a_misspelt_variable_is_refused_also_where_none_is_read(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("IGMU_FOO", "1")
-    code, _, err = run(benchmark, "--verify", tmp_path)
+    code = looking_back.main(["verify", str(tmp_path)])
+    err = capsys.readouterr().err
     assert (code, "IGMU_FOO: no such setting" in err) == (2, True)

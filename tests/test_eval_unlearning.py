@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 import eval_unlearning
+from report.folders import below_parent
 from stats.intervals import PROMPTS_FIXED
 from tests.conftest import DEMO, ROOT, SHARED, photo
 
@@ -54,10 +55,10 @@ def test_the_demo_shows_a_face_that_stays_and_one_that_goes(evaluate, tmp_path):
 
 
 def test_the_table_names_folders_below_their_common_parent():
-    parent, short = eval_unlearning._below_parent(["out/a/ORG", "out/a/ESD", "out/b"])
+    parent, short = below_parent(["out/a/ORG", "out/a/ESD", "out/b"])
     assert (parent, list(short.values())) == ("out", ["a/ORG", "a/ESD", "b"])
     for folders in (["out/ORG"], ["out", "out/ORG"], ["/out/ORG", "ESD"], ["/a", "/b"]):
-        assert eval_unlearning._below_parent(folders) == ("", {f: f for f in folders})
+        assert below_parent(folders) == ("", {f: f for f in folders})
 
 
 def test_detections_in_the_csv_are_the_packages(evaluate, tmp_path):
@@ -233,7 +234,7 @@ def test_the_manifest_says_what_was_run_on_what(evaluate, tmp_path, make_images)
     evaluate("--indicator", "nudenet", "--images", make_images("ESD", 2))
     manifest = json.loads((tmp_path / "results" / "eval.json").read_text())["manifest"]
     assert len(manifest["models"]["nudenet"]["sha256"]) == 64
-    assert manifest["checker"]["preset"] == "exposed6"
+    assert manifest["checkers"]["nudity"]["preset"] == "exposed6"
     assert [len(digest) for digest in manifest["folders"].values()] == [64]
     assert manifest["packages"]["nudenet"]
 
@@ -321,12 +322,12 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path):
 
     killed = subprocess.Popen(command("cache", "first"))
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("cache/*/part-*.parquet")) and killed.poll() is None:
+    while not list(tmp_path.glob("cache/nudenet*/part-*.parquet")) and killed.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL  # else the run was over before it was killed
-    kept = len(list(tmp_path.glob("cache/*/part-*.parquet")))
+    kept = len(list(tmp_path.glob("cache/nudenet*/part-*.parquet")))
     assert kept >= 1
     resumed = subprocess.run(
         [part for part in command("cache", "first") if part != "--quiet"],

@@ -17,10 +17,9 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
-from model_files.weights import default_cache_dir
 from utils.device import PRECISIONS
 from utils.errors import UserError, did_you_mean
-from utils.files import check_writable, expanded, read_text
+from utils.files import expanded, read_text
 from utils.settings import MODELS
 from utils.text import printable
 from utils.version import VERSION
@@ -36,11 +35,17 @@ class Parser(argparse.ArgumentParser):
 
     ``@FILE`` among the arguments stands for the lines of a file, an argument each. Paths may
     begin with ``~``. Flags are not abbreviated: a later flag could change what they mean.
+
+    Args:
+        moved: a flag of before -> the command that does its work now.
     """
 
-    def __init__(self, description: str = "") -> None:
+    def __init__(
+        self, description: str = "", moved: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
         epilog = "@FILE takes arguments from a file, one a line. IGMU_* variables: see README."
-        super().__init__(description=description, epilog=epilog, allow_abbrev=False)
+        super().__init__(description=description, epilog=epilog, allow_abbrev=False, **more)
+        self._moved = moved or {}
         self.register("type", Path, path)
         self.add_argument("--version", action="version", version=f"igmu {VERSION}")
 
@@ -61,6 +66,8 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             first = next((word for word in unknown if word.startswith("-")), unknown[0])
             flag = first.partition("=")[0]
+            if flag in self._moved:
+                self.error(f"{flag} has moved: {self._moved[flag]}")
             self.error(f"unknown: {first}{did_you_mean(flag, self._option_string_actions)}")
         found.arguments = arguments
         return found
@@ -131,9 +138,7 @@ def add_common_flags(parser: argparse.ArgumentParser, results_dir: str) -> None:
         metavar="N",
         help="images a forward pass (16 on a CPU, 64 on a GPU)",
     )
-    run.add_argument(
-        "--workers", type=positive, default=_cores(), metavar="N", help="loader threads (cores)"
-    )
+    run.add_argument("--workers", type=positive, metavar="N", help="loader threads (cores)")
     run.add_argument(
         "--precision", choices=PRECISIONS, default="fp32", help="of forward passes (fp32)"
     )
@@ -199,25 +204,6 @@ def model_option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def store_dir(args: argparse.Namespace) -> Iterator[Path]:
-    """The folder of the feature store; with ``--no-cache`` one that goes with the run."""
-    if args.no_cache:
-        with tempfile.TemporaryDirectory(prefix="igmu-") as folder:
-            yield Path(folder)
-    else:
-        folder = args.cache_dir or default_cache_dir()
-        # One that is read-only will do while it holds every row: the engine tries it before it
-        # computes one that is lacking.
-        if not any(folder.glob("*/part-*.parquet")):
-            check_writable(folder, "--cache-dir")
-        yield folder
-
-
 @contextmanager
 def json_on_stdout(wanted: bool) -> Iterator[list[Mapping[str, Any]]]:
     """Leave stdout to the documents that the body appends to the list; prints go to stderr."""
@@ -257,7 +243,11 @@ def _run(args: argparse.Namespace, main: Callable[[argparse.Namespace], int]) ->
             print(f"error: {printable(line)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        kept = "" if args.no_cache else "; what was computed is kept, run again to go on"
+        kept = (
+            ""
+            if getattr(args, "no_cache", True)
+            else "; what was computed is kept, run again to go on"
+        )
         print(f"interrupted{kept}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -38,6 +39,11 @@ def default_batch_size(name: str) -> int:
     """
     on_gpu = name.startswith("cuda") or (name == "auto" and shutil.which("nvidia-smi"))
     return 64 if on_gpu else 16
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def torch_device(name: str):

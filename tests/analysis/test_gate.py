@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from analysis.gate import check, render
-from analysis.rules import parse_rule
 from analysis.trust import Terms
+from evaluation.rules import parse_rule
 from inputs.prompts import UNGROUPED
 from metrics import specs
 from records.files import CHANGED

@@ -183,8 +183,9 @@ def test_the_clip_of_bi_multic_is_wanted_where_another_checker_judges(tmp_path):
     stored = Stored(aspect="forgetting", names=NAMES)
     models = Models(CheckerOptions(tmp_path))
     models._made["clip"] = "clip"
-    assert igmu.wanted([stored.cell], models) == dict.fromkeys(stored.method.images, ("clip",))
-    assert igmu.wanted([Stored(names=NAMES).cell], models) == {}
+    wanted = igmu.PublishedScripts().wanted
+    assert wanted([stored.cell], models) == dict.fromkeys(stored.method.images, ("clip",))
+    assert wanted([Stored(names=NAMES).cell], models) == {}
 
 
 def test_nothing_that_scores_knows_of_other_programs():

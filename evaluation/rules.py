@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt
 from pathlib import Path
 
+from metrics import specs
 from metrics.spec import OBJECT, MetricSpec
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import alike, match
@@ -150,6 +151,15 @@ def parse_rule(text: str, specs: Sequence[MetricSpec]) -> Rule:
     rule = Rule(text, where, metric, field, found["sign"], limit)
     _check_range(rule, spec)
     return rule
+
+
+def check_rule(text: str) -> Rule:
+    """Read a rule about any metric there is.
+
+    Raises:
+        UserError: it cannot be followed.
+    """
+    return parse_rule(text, specs())
 
 
 def _wrong(text: str, why: str) -> UserError:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.rules import parse_rule
+from evaluation.rules import parse_rule
 from metrics import specs
 from utils.errors import UserError
 

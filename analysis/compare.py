@@ -15,15 +15,11 @@ from metrics.base import category_values, category_weights
 from metrics.spec import ScoreKey
 from records.model import PerImage, Results, ScoreRow
 from stats.best import may_be_best, untestable
-from stats.intervals import (
-    FEW_BLOCKS,
-    FEWEST_CLUSTERS,
-    PairedTest,
-    holm,
-    jackknife_test,
-    paired_test,
-)
+from stats.clusters import FEWEST_CLUSTERS
+from stats.intervals import FEW_BLOCKS
+from stats.multiple import holm
 from stats.paired_rates import paired_rates
+from stats.tests import PairedTest, jackknife_test, paired_test
 from utils.errors import UserError, did_you_mean
 from utils.name_to_id import match
 from utils.text import printable

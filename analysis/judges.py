@@ -16,7 +16,8 @@ from inputs.prompts import prompt_key
 from metrics.indicators import RATE_BY, SCORE_OF
 from metrics.spec import ScoreKey
 from records.model import Results
-from stats.intervals import FEWEST_CLUSTERS, effective_number, student_quantile, wilson_interval
+from stats.clusters import FEWEST_CLUSTERS, effective_number, student_quantile
+from stats.intervals import wilson_interval
 from utils.text import printable
 
 _DETECTOR = "nudenet"

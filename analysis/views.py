@@ -12,7 +12,7 @@ from analysis.ranking import Ranking
 from inputs.layout import ORIGINAL
 from inputs.prompts import prompt_key
 from records.model import Results
-from stats.intervals import FEWEST_CLUSTERS, student_quantile
+from stats.clusters import FEWEST_CLUSTERS, student_quantile
 
 Kind = Literal["present", "kept", "broken", "untold"]
 KINDS: tuple[Kind, ...] = ("present", "kept", "broken", "untold")

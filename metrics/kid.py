@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stats.intervals import FEWEST_CLUSTERS
+from stats.clusters import FEWEST_CLUSTERS
 
 MOST = 5000  # images a side that are all compared with each other; the time grows as their square
 GROUP = 1000  # images of a group above it, the size of Binkowski et al.'s subsets

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stats.intervals import FEWEST_CLUSTERS, too_few
+from stats.clusters import FEWEST_CLUSTERS, too_few
 
 LEVEL = 0.05
 PERMUTATIONS = 999

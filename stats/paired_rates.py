@@ -7,8 +7,10 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from stats.intervals import ADDED, PairedTest, student_quantile, too_few
+from stats.clusters import ADDED, numbered, student_quantile, too_few
+from stats.tests import PairedTest
 
 FEWEST_PROMPTS = 6  # with fewer no p-value of the exact test can be below 0.05: 2 / 2^5
 LEVEL = 0.05
@@ -17,7 +19,7 @@ _DENSE, _SPARSE = 200, 100  # small and large totals of images tried beside the 
 _HALVINGS = 42
 
 
-def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) -> PairedTest | str:
+def paired_rates(a: ArrayLike, b: ArrayLike, clusters: Sequence[Any]) -> PairedTest | str:
     """Test whether two rates over the same images are equal; those of one cluster go together.
 
     If they are equal in every prompt, and the samples of a prompt are alike in the same measure in
@@ -35,14 +37,14 @@ def paired_rates(a: Sequence[bool], b: Sequence[bool], clusters: Sequence[Any]) 
     beside 0 is moved: to 0, or half an image beyond. So the two always agree.
 
     Args:
-        a, b: of shape (n,), n > 0.
+        a, b: bool of shape (n,), n > 0.
         clusters: the cluster (prompt) of each image.
 
     Returns:
         why there is no test, with fewer than six prompts.
     """
     a, b = np.asarray(a, bool), np.asarray(b, bool)
-    _, which = np.unique(np.asarray(clusters), return_inverse=True)
+    which = numbered(clusters)
     sizes = np.bincount(which)
     n, groups = len(a), len(sizes)
     if groups < FEWEST_PROMPTS:
@@ -103,7 +105,7 @@ def _upper_limit(only_a: np.ndarray, only_b: np.ndarray, sizes: np.ndarray) -> f
     n, groups = int(sizes.sum()), len(sizes)
     most, least = int(only_a.sum()), int(only_b.sum())
     if groups == n:  # nothing is in common, and Tango's limits rise as they are
-        return _highest(np.array([most]), np.array([least]), n, _NORMAL)
+        return _highest(np.array([most]), np.array([least]), n, np.array([_NORMAL]))
     a, b = _totals(most, least, n)
     room, added = sizes - only_b, b - least
     squares = (only_b**2).sum() + _filled(a, only_a, only_a - 2 * only_b)
@@ -153,7 +155,7 @@ def _design_effect(
     """The difference's variance by clusters over that of independent pairs, at least 1.
 
     A tenth of a cluster of which only the first method shows something, and one of which only the
-    second does, are added as in ``stats.intervals``.
+    second does, are added as in ``stats.clusters``.
 
     Args:
         total: the clusters' sums of differences, in all; arrays of one shape, as all below.
@@ -171,9 +173,8 @@ def _design_effect(
     return np.maximum(1.0, by_cluster / alone * groups / (groups - 1))
 
 
-def _highest(only_a: np.ndarray, only_b: np.ndarray, n: int, critical: np.ndarray | float) -> float:
+def _highest(only_a: np.ndarray, only_b: np.ndarray, n: int, critical: np.ndarray) -> float:
     """The highest of Tango's upper limits, in [-1, 1], by halving; arrays of shape (totals,)."""
-    critical = np.broadcast_to(critical, only_a.shape)
     low, high = -1.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -6,7 +6,7 @@ import metrics.fid
 import metrics.kid
 from metrics.fid import Fid, blocks_of, fid_infinity
 from metrics.frechet import frechet_distance
-from stats.intervals import jackknife_test
+from stats.tests import jackknife_test
 from tests.metrics.data import Data
 
 

@@ -30,7 +30,7 @@ from metrics import ASPECTS, specs
 from metrics.spec import ScoreKey
 from records.model import Results
 from records.store import read_results, write_run
-from stats.intervals import holm
+from stats.multiple import holm
 from tests.conftest import ROOT, SHARED
 
 pytestmark = pytest.mark.skipif(

@@ -8,21 +8,19 @@ from scipy.stats import binom, binomtest, chi2, t
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-import stats.intervals
+import stats.clusters
+from stats.clusters import effective_number
 from stats.intervals import (
     PROMPTS_FIXED,
     UNEVEN,
     Interval,
-    PairedTest,
-    effective_number,
-    holm,
     jackknife_interval,
-    jackknife_test,
     mean_interval,
-    paired_test,
     rate_interval,
     wilson_interval,
 )
+from stats.multiple import holm
+from stats.tests import PairedTest, jackknife_test, paired_test
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 5), (3, 5), (50, 100), (999, 1000)])
@@ -176,7 +174,7 @@ def test_samples_that_are_all_alike_count_once_each_prompt():
 
 
 def test_the_design_effect_is_that_of_statsmodels_cluster_robust_error(monkeypatch):
-    monkeypatch.setattr(stats.intervals, "ADDED", 0)
+    monkeypatch.setattr(stats.clusters, "ADDED", 0)
     rng = np.random.default_rng(3)
     clusters = np.repeat(np.arange(30), 6)
     drawn = (rng.normal(size=30)[clusters] + rng.normal(size=len(clusters)) > 0.5).astype(float)
@@ -192,7 +190,7 @@ def test_the_design_effect_is_that_of_statsmodels_cluster_robust_error(monkeypat
 @pytest.mark.parametrize(("n", "k"), [(20, 1), (20, 5), (100, 1), (100, 5), (500, 5)])
 def test_intervals_of_means_cover(n, k, kind, monkeypatch):
     # A bootstrap of single images, or of percentiles, covers 76 to 91% here.
-    monkeypatch.setattr(stats.intervals, "RESAMPLES", 500)
+    monkeypatch.setattr(stats.clusters, "RESAMPLES", 500)
     truth = 0.0 if kind == "normal" else np.exp(1 / 8)
     rng = np.random.default_rng(n + k)
     found = [mean_interval(*samples(rng, n, k, kind), seed=seed) for seed in range(200)]
@@ -220,7 +218,7 @@ def test_rare_events_among_very_many_prompts_are_no_student_s():
 @pytest.mark.parametrize("k", [1, 3])
 def test_the_standard_error_is_statsmodels_cluster_robust_one(k):
     values, clusters = samples(np.random.default_rng(1), 60, k, "skewed")
-    error = stats.intervals._resample(values, clusters, 0).error
+    error = stats.clusters.resample(values, stats.clusters.numbered(clusters), 0).error
     model = sm.OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": clusters})
     # statsmodels' correction has a further factor (n - 1) / (n - 1) = 1 for one regressor.
     assert error == pytest.approx(model.bse[0], rel=1e-9)
@@ -328,9 +326,12 @@ def test_a_constant_difference_has_no_interval_and_the_p_of_its_signs():
     )
 
 
-def test_holm_is_statsmodels():
+def test_holm_is_statsmodels_and_that_of_its_definition():
     p = np.random.default_rng(5).uniform(size=9) ** 3
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+    # The smallest times 4, the next times 3; none is below a smaller one's, nor above 1.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.9]), [0.04, 0.09, 0.09, 0.9])
+    np.testing.assert_allclose(holm([0.6, 0.7]), [1, 1])
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():

@@ -65,9 +65,8 @@ def look_back(args: Namespace) -> int:
     """
     from records.store import read_results
 
-    environment(
-        os.environ, model_names()
-    )  # nothing of it is needed, but a misspelt variable is refused
+    # Nothing of it is needed, but a misspelt variable is refused.
+    environment(os.environ, model_names())
     rules = gating.rules(args, args.fail_if) if args.job == "gate" else []
     if args.job == "gate" and not rules:
         raise UserError('gate needs a rule: --fail-if "presence_rate.high > 5%"')

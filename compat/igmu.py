@@ -19,7 +19,6 @@ from evaluation.run import Cell, Models, Result, StoredData
 from extractors.base import Extractor
 from features.engine import Extraction
 from features.store import FeatureStore
-from features.text import ClipText
 from inputs.layout import MethodFolder, Prompts, Task
 from inputs.prompts import parse_name, prompt_key
 from metrics.csdr import clip_score
@@ -254,7 +253,7 @@ def _csdr(data: StoredData) -> float:
     kept = [i for i, name in enumerate(both.names) if name in opened]
     of_images = [data.prompt(both.names[i]) for i in kept]
     texts = ["".join(prompt.replace(word, "") for word in _WORDS) for prompt in of_images]
-    text = ClipText(data.models.extractor("clip_score")).embed(texts, data.store, keep_end=False)
+    text = data.clip_text().embed(texts, data.store, keep_end=False)
     theirs, own = (clip_score(side[kept], text) for side in (both.reference, both.candidate))
     if (theirs == 0).any():
         raise _NoNumberError("it divides by a CLIP score of 0 and prints no finite number")

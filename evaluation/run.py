@@ -13,7 +13,8 @@ import numpy as np
 from checkers import Checker, CheckerOptions, by_preference, resolve
 from evaluation.audit import KINDS, MethodAudit, scored_text, shown
 from extractors import EXTRACTORS
-from extractors.base import Extractor, PairExtractor, pair_key
+from extractors.base import Extractor, pair_key
+from extractors.clip import ClipExtractor
 from features.engine import Extraction, Pair
 from features.store import FeatureStore
 from features.text import ClipText
@@ -50,7 +51,7 @@ class Models:
     indicator: str | None = None
     _made: dict[str, Any] = field(default_factory=dict)
 
-    def extractor(self, name: str) -> Extractor | PairExtractor:
+    def extractor(self, name: str) -> Extractor:
         """Return an extractor.
 
         Raises:
@@ -93,7 +94,7 @@ class Models:
         kind, concept = resolve(indicator, task.concept.checkers[indicator])
         return kind.variants(concept, self.options)
 
-    def used(self, cells: Sequence[Cell]) -> list[Extractor | PairExtractor]:
+    def used(self, cells: Sequence[Cell]) -> list[Extractor]:
         """Return the extractors that cells need."""
         names = dict.fromkeys(
             name
@@ -280,11 +281,11 @@ def _check_prompts(task: Task, prompts: Prompts | None) -> None:
 
 def wanted_rows(
     cells: Sequence[Cell], models: Models, stats: Extractor
-) -> tuple[dict[Path, tuple[Extractor, ...]], dict[Pair, tuple[PairExtractor, ...]]]:
+) -> tuple[dict[Path, tuple[Extractor, ...]], dict[Pair, tuple[Extractor, ...]]]:
     """Return the extractors wanted of every image and of every pair."""
     join = cache(joined)  # one tuple for all images of which the same is wanted
     images: dict[Path, tuple[Extractor, ...]] = {}
-    pairs: dict[Pair, tuple[PairExtractor, ...]] = {}
+    pairs: dict[Pair, tuple[Extractor, ...]] = {}
     for cell in cells:
         aspect, task = cell.aspect, cell.task
         own = (stats, *map(models.extractor, aspect.image_extractors))
@@ -414,7 +415,7 @@ class StoredData:
         ]
 
     def texts(self, names: Sequence[str]) -> np.ndarray:
-        clip = ClipText(self.models.extractor("clip_score"))
+        clip = self.clip_text()
         texts = [scored_text(self.prompt(name), self.cell.task) for name in names]
         right = "texts are the prompt set's: right only for images made with it"
         self.warnings.append(ScoreWarning("prompt_set", right))
@@ -426,6 +427,12 @@ class StoredData:
         found = np.full((len(texts), clip.images.rows.dim), np.nan, np.float32)
         found[told] = clip.embed([text for text in texts if text], self.store)
         return found
+
+    def clip_text(self) -> ClipText:
+        """The text side of the network that CLIP scores are computed with."""
+        extractor = self.models.extractor("clip_score")
+        assert isinstance(extractor, ClipExtractor)
+        return ClipText(extractor)
 
     def prompt(self, name: str) -> str:
         """The prompt of an image."""

@@ -6,14 +6,19 @@ reference and a candidate.
 
 from __future__ import annotations
 
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from inputs.images import Picture, UnreadableImageError
+from model_files.digests import file_sha256, spec_digest
+from utils.errors import UserError
 
 BOX = ("score", "x", "y", "w", "h")  # the numbers of a detection
 
@@ -43,28 +48,67 @@ class Detections:
     """A row is a list of dicts ``label, score, x, y, w, h``; boxes in pixels, top left + size."""
 
 
-class Extractor(Protocol):
+class Extractor(ABC):
     """A model with its preprocessing. A row depends on its image alone.
 
     Making one is cheap; the network is loaded when the first image needs it, so a run that finds
-    every row in the store never loads it.
+    every row in the store never loads it. A subclass states what differs from here; one with a
+    network keeps it in a cached property ``_network``.
+
+    Args:
+        model: a file, folder or hub id; None for the default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32``, or ``bf16`` / ``fp16`` (autocast).
 
     Attributes:
+        name: what scores ask for it by.
+        rows: what a row is.
+        option: on the left of ``--model NAME=...``; None where there is no file to choose.
         slow_to_load: importing its library takes seconds, so others are loaded before it.
+        path: the model's file, where there is one.
+        published: whether it is the published one; None where there is none.
     """
 
-    name: str
+    name: ClassVar[str]
     rows: Embeddings | Detections
-    slow_to_load: bool
+    option: ClassVar[str | None] = None
+    slow_to_load: ClassVar[bool] = False
+    path: Path | None = None
+
+    def __init__(
+        self, model: str | None = None, device: str = "auto", precision: str = "fp32"
+    ) -> None:
+        if model is not None and self.option is None:
+            raise UserError(f"--model {self.name}={model}: {self.name} has no model to choose")
+        self.device = device
+        self.precision = precision
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Everything that a row depends on: network, weights, preprocessing, dtype.
+
+        Of an extractor that does not say, the file that its class is written in: another version
+        of it makes its rows anew.
+        """
+        return {"code": file_sha256(Path(inspect.getfile(type(self)))), "precision": self.precision}
 
     @property
     def id(self) -> str:
-        """Key of the rows in the store: covers model, weights, preprocessing and dtype."""
+        """Key of the rows in the store: equal just where name and ``spec`` are."""
+        return f"{self.name}-{spec_digest(**self.spec)}"
+
+    @property
+    def published(self) -> bool | str | None:
+        return None
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the manifest says of the model: path, sha256 of the weights, preprocessing."""
+        """What the manifest says of the model: ``spec``, and where its file is."""
+        about = {} if self.path is None else {"path": str(self.path)}
+        known = {} if self.published is None else {"published": self.published}
+        return {**about, **known, **self.spec}
 
+    @abstractmethod
     def prepare(self, picture: Picture) -> Sample:
         """Make the network's input. Runs in loader threads.
 
@@ -73,79 +117,39 @@ class Extractor(Protocol):
                 raised ends the run.
         """
 
+    @abstractmethod
+    def forward(self, batch: Sequence[Any]) -> Any:
+        """Return one row for each sample, an array or a list; all samples have the same shape.
+
+        A row with a value that is not finite, and None in the place of one, is a failure of that
+        image: the engine names it and keeps nothing.
+        """
+
     def check(self) -> None:
         """Make sure that a model file is this network's, before an image is read.
 
         Raises:
             UserError: it is not.
         """
-
-    def load(self) -> None:
-        """Import and load what ``forward`` needs; else its first call does."""
-
-    def unload(self) -> None:
-        """Let go of what was loaded; a later ``forward`` loads it anew."""
-
-    def forward(self, batch: Sequence[Sample]) -> Sequence[Any]:
-        """Return one row for each sample; all samples have the same shape.
-
-        A row with a value that is not finite, and None in the place of one, is a failure of that
-        image: the engine names it and keeps nothing.
-        """
-
-
-class PairExtractor(Protocol):
-    """A model that compares a candidate with its reference; else as ``Extractor``.
-
-    ``prepare`` runs once for each image, however many pairs it is in, so the two samples of a
-    pair, and the references of several pairs of a batch, may be one and the same object.
-    """
-
-    name: str
-    rows: Embeddings
-    slow_to_load: bool
-
-    @property
-    def id(self) -> str:
-        """Key of the rows in the store."""
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What the manifest says of the model."""
-
-    def prepare(self, picture: Picture) -> Sample:
-        """Make the network's input, as an ``Extractor`` does."""
-
-    def check(self) -> None:
-        """Make sure that a model file is this network's, before an image is read."""
-
-    def load(self) -> None:
-        """Import and load what ``forward`` needs; else its first call does."""
-
-    def unload(self) -> None:
-        """Let go of what was loaded; a later ``forward`` loads it anew."""
-
-    def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> Sequence[Any]:
-        """Return one row for each (reference, candidate); all samples have the same shape."""
-
-
-class KeepsNetwork:
-    """``check``, ``load`` and ``unload`` of extractors whose ``_network`` is a cached property."""
-
-    _network: Any
-
-    def check(self) -> None:
-        """Load the network once: what cannot be loaded shows before an image is read."""
         self.load()
         self.unload()
 
     def load(self) -> None:
-        """Load the network, if that was not done before."""
-        _ = self._network
+        """Import and load what ``forward`` needs; else its first call does."""
+        getattr(self, "_network", None)
 
     def unload(self) -> None:
         """Let go of the network; a later ``forward`` loads it anew."""
         vars(self).pop("_network", None)
+
+
+class PairExtractor(Extractor):
+    """A model that compares a candidate with its reference.
+
+    ``forward`` takes (reference, candidate) pairs. ``prepare`` runs once for each image, however
+    many pairs it is in, so the two samples of a pair, and the references of several pairs of a
+    batch, may be one and the same object.
+    """
 
 
 def is_finite(row: np.ndarray | Sequence[Mapping[str, Any]] | None) -> bool:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from extractors.base import Embeddings, KeepsNetwork, Sample
+from extractors.base import Embeddings, Extractor, Sample
 from extractors.clip_config import ClipConfig, read_json
 from extractors.torch_run import inference
 from inputs.images import Picture, check_pixels
-from model_files.digests import file_sha256, spec_digest
+from model_files.digests import file_sha256
 from model_files.hub import as_published, find_hub_model, hub_weights
 from utils.device import torch_device
 from utils.errors import UserError
@@ -117,7 +117,7 @@ class ClipPreprocess:
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-class ClipExtractor(KeepsNetwork):
+class ClipExtractor(Extractor):
     """Projected CLIP image embeddings, not normalised.
 
     Args:
@@ -134,40 +134,36 @@ class ClipExtractor(KeepsNetwork):
     """
 
     name = option = "clip"
-    slow_to_load = False
+    path: Path
+    rows: Embeddings
     default_model = "openai/clip-vit-base-patch32"
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
+        super().__init__(model, device, precision)
         self.folder = find_hub_model(
             self.name, model or self.default_model, ("preprocessor_config.json", *TOKENIZER_FILES)
         )
         self.config = ClipConfig.of(self.folder)
         self.patch_size = self.config.vision["patch_size"]
         self.preprocess = ClipPreprocess.of(self.folder, self.config.vision["image_size"])
-        self.weights = hub_weights(self.folder)
-        self._published = as_published(self.weights)
+        self.path = hub_weights(self.folder)
+        self._published = as_published(self.path)
         self.rows = Embeddings(self.config.dim)
-        self.device = device
-        self.precision = precision
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        return {"path": str(self.weights), "published": self._published, **self._facts}
+    def published(self) -> bool | str | None:
+        return self._published
 
     @property
-    def _facts(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         return {
-            "sha256": file_sha256(self.weights),
+            "architecture": _architecture(self.config.stated[0]),
+            "sha256": file_sha256(self.path),
             "preprocess": asdict(self.preprocess),
             "precision": self.precision,
         }
-
-    @property
-    def id(self) -> str:
-        architecture = _architecture(self.config.stated[0])
-        return f"clip-{self.precision}-{spec_digest(config=architecture, **self._facts)}"
 
     def check(self) -> None:
         """Make sure that the weights are this network's, without running it.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from extractors.base import Embeddings, KeepsNetwork, Sample
+from extractors.base import Embeddings, Extractor, Sample
 from extractors.torch_run import inference, place
 from inputs.images import Picture
-from model_files.digests import file_sha256, spec_digest
+from model_files.digests import file_sha256
 from model_files.download import Published
 from model_files.published import find_checkpoint, is_published
 from model_files.state_dicts import load_state_dict, load_strictly
@@ -32,7 +33,7 @@ WEIGHTS = Published(
 _SIZE = (299, 299)
 
 
-class InceptionExtractor(KeepsNetwork):
+class InceptionExtractor(Extractor):
     """Pool features of the 2015-12-05 Inception-v3, the space of FID and KID.
 
     Preprocessing is bit-identical to clean-fid's mode ``clean`` (G. Parmar et al., "On Aliased
@@ -50,6 +51,7 @@ class InceptionExtractor(KeepsNetwork):
     """
 
     name = "inception"
+    path: Path
     option = "inception"
     rows = Embeddings(2048)
     slow_to_load = True
@@ -57,26 +59,20 @@ class InceptionExtractor(KeepsNetwork):
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
+        super().__init__(model, device, precision)
         self.path = find_checkpoint(self.name, model, WEIGHTS)
-        self.device = device
-        self.precision = precision
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        published = is_published(WEIGHTS, self.path)
-        return {"path": str(self.path), "published": published, **self._facts}
+    def published(self) -> bool | str | None:
+        return is_published(WEIGHTS, self.path)
 
     @property
-    def _facts(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         return {
             "sha256": file_sha256(self.path),
             "preprocess": "channels as float, bicubic to 299x299, clipped to 0..255, (x-128)/128",
             "precision": self.precision,
         }
-
-    @property
-    def id(self) -> str:
-        return f"inception-{self.precision}-{spec_digest(**self._facts)}"
 
     def check(self) -> None:
         """Make sure that the weights are this network's, without running it.

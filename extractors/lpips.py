@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Embeddings, KeepsNetwork, Sample, pixels_of
+from extractors.base import Embeddings, PairExtractor, Sample, pixels_of
 from extractors.torch_run import inference, place
 from inputs.images import Picture
-from model_files.digests import file_sha256, spec_digest
+from model_files.digests import file_sha256
 from model_files.download import Published
 from model_files.published import find_checkpoint, is_published
 from model_files.state_dicts import load_state_dict, load_strictly
@@ -49,7 +49,7 @@ _SMALLEST = 31  # pixels; below that the second pool has no whole window
 _LARGEST = 2048 * 2048  # pixels: AlexNet takes 150 bytes for each of a pair
 
 
-class LpipsExtractor(KeepsNetwork):
+class LpipsExtractor(PairExtractor):
     """LPIPS distance of a candidate to its reference: 0 for equal images, no upper bound.
 
     Images are compared at their own size; nothing is resized.
@@ -67,29 +67,23 @@ class LpipsExtractor(KeepsNetwork):
     """
 
     name = "lpips"
+    path: Path
     option = "lpips_backbone"  # on the left of --model NAME=...
     rows = Embeddings(1)
-    slow_to_load = False
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
+        super().__init__(model, device, precision)
         self.linear = _linear_file()
         self.path = find_checkpoint(self.option, model, BACKBONE)
-        self.device = device
-        self.precision = precision
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        return {
-            "path": str(self.path),
-            "linear_path": str(self.linear),
-            "published": is_published(BACKBONE, self.path),
-            **self._facts,
-        }
+    def published(self) -> bool | str | None:
+        return is_published(BACKBONE, self.path)
 
     @property
-    def _facts(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         return {
             "sha256": file_sha256(self.path),
             "linear_sha256": file_sha256(self.linear),
@@ -98,8 +92,8 @@ class LpipsExtractor(KeepsNetwork):
         }
 
     @property
-    def id(self) -> str:
-        return f"lpips-{self.precision}-{spec_digest(**self._facts)}"
+    def provenance(self) -> dict[str, Any]:
+        return {**super().provenance, "linear_path": str(self.linear)}
 
     def check(self) -> None:
         """Make sure that the weights are AlexNet's, without running it.

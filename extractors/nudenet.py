@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from extractors.base import Detections, KeepsNetwork, Sample
+from extractors.base import Detections, Extractor, Sample
 from extractors.onnx_run import open_session
 from inputs.images import Picture, check_pixels
-from model_files.digests import file_sha256, spec_digest
+from model_files.digests import file_sha256
 from model_files.published import given_file
 from utils.errors import MissingModelError, UserError
 
@@ -49,7 +49,7 @@ _STORED_ABOVE = 0.05  # rows go lower, so that any later threshold is a recomput
 _NMS_IOU = 0.45
 
 
-class NudeNetExtractor(KeepsNetwork):
+class NudeNetExtractor(Extractor):
     """Detections of the nudenet package's network.
 
     Non-maximum suppression is class-agnostic. It keeps or drops a box by higher-scored boxes
@@ -64,31 +64,26 @@ class NudeNetExtractor(KeepsNetwork):
         UserError: no such file, or nudenet is not installed.
     """
 
-    name = "nudenet"
-    option = "nudenet"
+    name = option = "nudenet"
+    path: Path
     rows = Detections()
-    slow_to_load = False
 
     def __init__(
         self, model: str | None = None, device: str = "auto", precision: str = "fp32"
     ) -> None:
+        super().__init__(model, device, "fp32")
         self.path = given_file(self.name, model, ".onnx") if model else _bundled()
-        self.device = device
         self._loading = Lock()  # loader threads ask for the resolution all at once
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         return {
-            "path": str(self.path),
             "sha256": file_sha256(self.path),
             "preprocess": "EXIF upright, BGR, padded right and bottom to a square, bilinear",
-            "precision": "fp32",
+            "precision": self.precision,
+            "stored_above": _STORED_ABOVE,
+            "iou": _NMS_IOU,
         }
-
-    @property
-    def id(self) -> str:
-        parts = {k: v for k, v in self.provenance.items() if k != "path"}
-        return f"nudenet-{spec_digest(stored_above=_STORED_ABOVE, iou=_NMS_IOU, **parts)}"
 
     def prepare(self, picture: Picture) -> Sample:
         """Make the network's input, float32 of shape (3, resolution, resolution)."""

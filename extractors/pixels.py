@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Embeddings, Sample, pixels_of
+from extractors.base import Embeddings, PairExtractor, Sample, pixels_of
 from extractors.torch_run import inference
 from inputs.images import Picture
-from model_files.digests import spec_digest
 from utils.device import torch_device
 from utils.errors import UserError
 
@@ -27,43 +26,28 @@ _LARGEST = 4096 * 4096  # pixels: of a pair and its loading a run holds up to 40
 _STRIP = 1 << 20  # pixels that are compared at a time; torchmetrics takes 450 bytes for each
 
 
-class PixelsExtractor:
+class PixelsExtractor(PairExtractor):
     """Rows are [SSIM, MSE] of images on the scale 0 to 1; PSNR in dB is -10 log10 MSE.
 
     SSIM is that of ``torchmetrics``: at most 1, the mean over positions and RGB channels.
 
-    Args:
-        model: there is none to choose.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ignored: variances need fp32.
+    In fp32 whatever precision is asked for: variances need it.
 
     Raises:
-        UserError: a model was given, or torchmetrics is not installed.
+        UserError: torchmetrics is not installed.
     """
 
     name = "pixels"
-    option: str | None = None
     rows = Embeddings(2)
     slow_to_load = True
 
-    def __init__(
-        self, model: str | None = None, device: str = "auto", precision: str = "fp32"
-    ) -> None:
-        if model is not None:
-            raise UserError(f"--model pixels={model}: pixels has no model to choose")
-        self.device = device
-
     @property
-    def provenance(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         try:
             torchmetrics = version("torchmetrics")
         except PackageNotFoundError as error:
             raise UserError("SSIM needs torchmetrics: pip install torchmetrics") from error
         return {"torchmetrics": torchmetrics, "ssim": _SSIM, "precision": "fp32"}
-
-    @property
-    def id(self) -> str:
-        return f"pixels-{spec_digest(**self.provenance)}"
 
     def prepare(self, picture: Picture) -> Sample:
         """Return the pixels, uint8 of shape (height, width, 3).
@@ -73,15 +57,9 @@ class PixelsExtractor:
         """
         return pixels_of(picture, "SSIM", _SMALLEST, _LARGEST)
 
-    def check(self) -> None:
-        """There is no model file."""
-
     def load(self) -> None:
         """Import torchmetrics."""
         import torchmetrics.functional.image  # noqa: F401
-
-    def unload(self) -> None:
-        """There is no network to let go of."""
 
     def forward(self, batch: Sequence[tuple[Sample, Sample]]) -> np.ndarray:
         """Return SSIM and MSE of each pair, float32 of shape (len(batch), 2).

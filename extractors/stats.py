@@ -7,60 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from extractors.base import Embeddings, Sample
+from extractors.base import Embeddings, Extractor, Sample
 from inputs.images import Picture
-from model_files.digests import spec_digest
-from utils.errors import UserError
 
 
-class StatsExtractor:
+class StatsExtractor(Extractor):
     """Rows are [width, height, darkest, brightest].
 
     Width and height are in pixels; darkest and brightest are the least and the greatest value
     of any channel of any pixel, 0 to 255: equal just when the whole image is one grey, as the
     black images are that a safety filter puts in the place of what it stops.
-
-    Args:
-        model: there is none to choose.
-        device, precision: ignored.
-
-    Raises:
-        UserError: a model was given.
     """
 
     name = "stats"
-    option: str | None = None
     rows = Embeddings(4)
-    slow_to_load = False
-
-    def __init__(
-        self, model: str | None = None, device: str = "auto", precision: str = "fp32"
-    ) -> None:
-        if model is not None:
-            raise UserError(f"--model stats={model}: stats has no model to choose")
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         return {"row": ["width", "height", "darkest", "brightest"]}
-
-    @property
-    def id(self) -> str:
-        return f"stats-{spec_digest(**self.provenance)}"
 
     def prepare(self, picture: Picture) -> Sample:
         """Return the row itself as the pixels, float32 of shape (4,)."""
         darkest, brightest = zip(*picture.rgb.getextrema(), strict=True)
         row = (*picture.rgb.size, min(darkest), max(brightest))
         return Sample(np.array(row, np.float32), picture.rgb.size)
-
-    def check(self) -> None:
-        """There is no model file."""
-
-    def load(self) -> None:
-        """There is nothing to load."""
-
-    def unload(self) -> None:
-        """Nor to let go of."""
 
     def forward(self, batch: Sequence[Sample]) -> np.ndarray:
         """Return the rows, float32 of shape (len(batch), 4)."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from extractors.base import Detections, KeepsNetwork, Sample
+from extractors.base import Detections, Extractor, Sample
 from extractors.yolo_networks import Network, load_onnx, load_pt, process_kept
 from inputs.images import Picture, UnreadableImageError
-from model_files.digests import file_sha256, spec_digest
+from model_files.digests import file_sha256
 from model_files.download import Published
 from model_files.published import check_published, find_published, given_file
 from utils.errors import MissingModelError, UserError
@@ -47,7 +47,7 @@ _CLASS_OFFSET = 7680  # pixels between the boxes of one class and the next, when
 _THINNEST = 500  # at 640 pixels a side, a strip of 1.3
 
 
-class YoloExtractor(KeepsNetwork):
+class YoloExtractor(Extractor):
     """Detections of an ultralytics detection model.
 
     Rows with score > t are what ``predict(conf=t)`` gives: non-maximum suppression drops a box
@@ -66,8 +66,8 @@ class YoloExtractor(KeepsNetwork):
         UserError: it is not a file that can be read, or a ``.pt`` file that is not trusted.
     """
 
-    name = "yolo"
-    option = "yolo"
+    name = option = "yolo"
+    path: Path
     rows = Detections()
     slow_to_load = True
 
@@ -83,27 +83,25 @@ class YoloExtractor(KeepsNetwork):
             raise MissingModelError(
                 "ultralytics is not installed: `pip install ultralytics` (its licence is AGPL-3.0)"
             )
+        super().__init__(model, device, precision)
         self.path = _given(model, trust=trust) if model else find_default()
-        self.device = device
-        self.precision = "fp32" if self.path.suffix == _ONNX else precision
+        if self.path.suffix == _ONNX:
+            self.precision = "fp32"
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        published = file_sha256(self.path) in _OFFICIAL
-        return {"path": str(self.path), "published": published, **self._facts}
+    def published(self) -> bool | str | None:
+        return file_sha256(self.path) in _OFFICIAL
 
     @property
-    def _facts(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         return {
             "sha256": file_sha256(self.path),
             "preprocess": "EXIF upright, RGB, letterboxed alone to the model's size, bilinear",
             "precision": self.precision,
+            "stored_above": _STORED_ABOVE,
+            "iou": _NMS_IOU,
+            "most": _MAX_DETECTIONS,
         }
-
-    @property
-    def id(self) -> str:
-        nms = {"stored_above": _STORED_ABOVE, "iou": _NMS_IOU, "most": _MAX_DETECTIONS}
-        return f"yolo-{self.precision}-{spec_digest(**nms, **self._facts)}"
 
     def prepare(self, picture: Picture) -> Sample:
         """Return the upright pixels, uint8 of shape (height, width, 3), RGB.

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extractors.base import Extractor, PairExtractor, Sample, is_finite, pair_key
+from extractors.base import Extractor, Sample, is_finite, pair_key
 from features.loading import (
     Group,
     ImageRecord,
@@ -93,7 +93,7 @@ def extract(
     images: Mapping[Path, Sequence[Extractor]],
     store: FeatureStore,
     *,
-    pairs: Mapping[Pair, Sequence[PairExtractor]] | None = None,
+    pairs: Mapping[Pair, Sequence[Extractor]] | None = None,
     batch_size: int,
     workers: int,
     progress: bool = False,
@@ -135,7 +135,7 @@ class _Run:
     def __init__(
         self,
         images: Mapping[Path, Sequence[Extractor]],
-        pairs: Mapping[Pair, Sequence[PairExtractor]],
+        pairs: Mapping[Pair, Sequence[Extractor]],
         store: FeatureStore,
         batch_size: int,
         progress: bool,
@@ -184,7 +184,7 @@ class _Run:
         if singles or pairs:
             self.store.check_writable()
             self.networks.start(extractor.name for _, extractor in (*singles, *pairs))
-        takers: dict[Path, dict[str, Extractor | PairExtractor]] = {}
+        takers: dict[Path, dict[str, Extractor]] = {}
         for path, extractor in [*singles, *((p, e) for pair, e in pairs for p in pair)]:
             takers.setdefault(path, {})[extractor.name] = extractor
         prepared = Prepared(loaded)
@@ -198,7 +198,7 @@ class _Run:
 
     def _lacking(
         self, group: Group, records: Mapping[Path, ImageRecord]
-    ) -> tuple[list[tuple[Path, Extractor]], list[tuple[Pair, PairExtractor]]]:
+    ) -> tuple[list[tuple[Path, Extractor]], list[tuple[Pair, Extractor]]]:
         """What of a group the store has no rows of."""
         digests = {path: record.digest for path, record in records.items() if record.digest}
         singles = [

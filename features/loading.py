@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Condition
 from typing import Any, TypeVar
 
-from extractors.base import Extractor, PairExtractor, Sample, pair_key
+from extractors.base import Extractor, Sample, pair_key
 from inputs.images import UnreadableImageError, decode, decoding_bytes
 from utils.text import printable
 
@@ -125,9 +125,7 @@ class Prepared:
     loaded: Loaded
     samples: dict[tuple[Path, str], Sample] = field(default_factory=dict)
 
-    def add_image(
-        self, path: Path, content: bytes, extractors: Iterable[Extractor | PairExtractor]
-    ) -> None:
+    def add_image(self, path: Path, content: bytes, extractors: Iterable[Extractor]) -> None:
         """Decode a file and make what the extractors take; then the picture is let go of."""
         size = decoding_bytes(content)
         with _DECODING.taken(size):
@@ -135,9 +133,7 @@ class Prepared:
             if size > _LARGE:
                 _return_freed()
 
-    def _add_image(
-        self, path: Path, content: bytes, extractors: Iterable[Extractor | PairExtractor]
-    ) -> None:
+    def _add_image(self, path: Path, content: bytes, extractors: Iterable[Extractor]) -> None:
         try:
             picture = decode(content)
         except UnreadableImageError as error:
@@ -157,7 +153,7 @@ class Prepared:
         if sample is not None:
             self.loaded.samples.append((extractor.name, self._digest(path), sample))
 
-    def add_pair(self, pair: Pair, extractor: PairExtractor) -> None:
+    def add_pair(self, pair: Pair, extractor: Extractor) -> None:
         """Put two images in the line of an extractor, or say why they cannot be compared."""
         if any(self.loaded.records[path].error for path in pair):
             return  # the image's record says why

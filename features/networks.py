@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Lock
 
-from extractors.base import Extractor, PairExtractor
+from extractors.base import Extractor
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _USUAL, _LARGE = 1 << 20, 1 << 30
@@ -24,7 +24,7 @@ class Networks:
     One thread, because two that import libraries that import each other may deadlock.
     """
 
-    def __init__(self, extractors: Iterable[Extractor | PairExtractor]) -> None:
+    def __init__(self, extractors: Iterable[Extractor]) -> None:
         self._extractors = sorted(extractors, key=lambda extractor: extractor.slow_to_load)
         self._loads: dict[str, Future[None]] = {}
         self._starting = Lock()

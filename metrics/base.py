@@ -88,7 +88,7 @@ class Score:
         return tuple(warning.text for warning in self.warnings)
 
     def __float__(self) -> float:
-        return float("nan") if self.value is None else self.value
+        return float("nan") if self.value is None else float(self.value)
 
     def warn(self, *warnings: ScoreWarning) -> Score:
         """Return the score with further warnings."""
@@ -113,13 +113,11 @@ class PairRows:
 
 
 class MethodData(Protocol):
-    """The rows of one method's images, of its reference's and of its pairs.
+    """The rows of one method's images, of its reference's and of its pairs."""
 
-    Attributes:
-        concept: what was unlearned.
-    """
-
-    concept: Concept
+    @property
+    def concept(self) -> Concept:
+        """What was unlearned."""
 
     def images(self, extractor: str) -> Rows:
         """Rows of the method's images."""
@@ -179,6 +177,19 @@ class Aspect(ABC):
     @abstractmethod
     def score(self, data: MethodData) -> list[Score]:
         """Return the aspect's scores of one method; the first is the one it is known for."""
+
+    def mean(self, names: Sequence[str], values: np.ndarray, data: MethodData) -> Score:
+        """Return the first metric as a mean over images, with its interval.
+
+        Args:
+            values: of each named image or pair, shape (n,).
+        """
+        spec = self.metrics[0]
+        if not len(names) and not self.uses_pairs:
+            nothing = ScoreWarning("no_images", "no image could be read")
+            return Score(spec.name, None, 0, spec.unit, spec.higher_is_better).warn(nothing)
+        about = {"unit": spec.unit, "higher_is_better": spec.higher_is_better}
+        return per_pair_score(spec.name, Rows(names, values), data, **about)
 
     @property
     def scopes(self) -> frozenset[Scope]:

@@ -45,7 +45,7 @@ class ScoreRow:
         return ScoreKey(self.concept, self.scope, self.method, self.metric)
 
     def __float__(self) -> float:
-        return float("nan") if self.value is None else self.value
+        return float("nan") if self.value is None else float(self.value)
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def test_csdr_is_of_seven_joined_copies_of_the_prompt_and_rounded_first(monkeypa
             seen.append((texts, keep_end))
             return text[: len(texts)]
 
-    monkeypatch.setattr(igmu, "ClipText", Text)
+    monkeypatch.setattr(Stored, "clip_text", lambda self: Text(self), raising=False)
     models = SimpleNamespace(extractor=lambda name: None)
     about = {"aspect": "CSDR", "images": x, "reference": y, "names": NAMES, "models": models}
     r, s = clip_score(y, text), clip_score(x, text)

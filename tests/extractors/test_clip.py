@@ -136,9 +136,9 @@ def test_missing_weights_are_not_drawn_at_random(clip_folder, tmp_path):
     save_file(state, tmp_path / "model.safetensors")
     shutil.copy(clip_folder / "config.json", tmp_path)
     extractor = ClipExtractor(str(tmp_path))
-    with pytest.raises(UserError, match="no visual_projection"):
+    with pytest.raises(UserError, match=r"visual_projection\.weight"):
         extractor.check()
-    with pytest.raises(UserError, match="no visual_projection"):
+    with pytest.raises(UserError, match=r"visual_projection\.weight"):
         embed(extractor, [photo(1)])
 
 
@@ -166,5 +166,5 @@ def test_a_score_model_without_text_tower_or_tokenizer_is_refused_before_images(
     config = json.loads((folder / "config.json").read_text())
     text = json.loads((clip_folder / "config.json").read_text())["text_config"]
     (folder / "config.json").write_text(json.dumps({"vision_config": config, "text_config": text}))
-    with pytest.raises(UserError, match="not the state dict of TextTower: no text_model"):
+    with pytest.raises(UserError, match="not the state dict of TextTower: Missing key"):
         ClipScoreExtractor(str(folder)).check()

@@ -1,12 +1,16 @@
 import hashlib
 import logging
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
 
 import model_files.download
 from model_files.download import Published, download, no_downloads
+from tests.conftest import ROOT
 from tests.utils.server import babbles, resets, sends, serving
 
 
@@ -171,12 +175,46 @@ def test_a_file_is_for_all_who_share_the_cache(tmp_path, weights):
     assert (tmp_path / "cache" / "head.pth").stat().st_mode == (tmp_path / "own").stat().st_mode
 
 
+def test_a_download_that_is_killed_leaves_nothing_that_is_taken_for_the_file(tmp_path):
+    code = "import sys; from pathlib import Path; from model_files.download import *; "
+    code += "download(Published(sys.argv[1]), Path(sys.argv[2]))"
+    target, begun = tmp_path / "cache" / "head.pth", Event()
+
+    def stalls(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        request.wfile.write(b"PK\x03\x04")
+        request.wfile.flush()
+        begun.set()
+        ended.wait()
+
+    ended = Event()
+    with serving(stalls) as (url, _):
+        command = [sys.executable, "-c", code, f"{url}/head.pth", str(target)]
+        process = subprocess.Popen(command, cwd=ROOT)
+        assert begun.wait(60)
+        process.kill()
+        process.wait()
+        ended.set()
+    assert not target.exists()
+
+
 def test_two_at_once_leave_one_whole_file(tmp_path, weights):
     target = tmp_path / "cache" / "head.pth"
     with serving(sends(weights)) as (url, _), ThreadPoolExecutor() as pool:
         published = Published(f"{url}/head.pth", hashlib.sha256(weights).hexdigest())
         assert set(pool.map(lambda _: download(published, target), range(8))) == {published.sha256}
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_proxy_is_asked_where_one_is_set(tmp_path, monkeypatch, weights):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(sends(weights)) as (proxy, asked):
+        monkeypatch.setenv("http_proxy", proxy)
+        download(Published("http://nowhere.invalid/head.pth"), tmp_path / "head.pth")
+    assert asked == ["http://nowhere.invalid/head.pth"]
 
 
 def test_nothing_is_asked_while_one_only_looks(tmp_path):

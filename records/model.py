@@ -177,7 +177,7 @@ class Results:
         specs = (spec for record in self.records for spec in record.specs)
         found = next((spec for spec in specs if spec.describes(metric)), None)
         if found is None:
-            raise UserError(f"{self.folder}: no run there knows the metric {metric}; score it first")
+            raise UserError(f"{self.folder}: no run knows the metric {metric}; score it first")
         return found
 
     def judge_of(self, key: ScoreKey) -> Mapping[str, Any]:

@@ -100,7 +100,7 @@ def run_manifest(
         },
         "titles": {f.method.folder: f.method.name for task in tasks for f in task.methods},
         "prompts": texts,
-        "config": {str(path): file_sha256(path) for path in files} | {**plugins.loaded()},
+        "config": {str(path): file_sha256(path) for path in files} | dict(plugins.loaded()),
         "not_scored": [
             {"aspect": one.aspect, "concept": one.task, "reason": one.reason}
             for one in planned.skipped

@@ -88,7 +88,7 @@ class Score:
         return tuple(warning.text for warning in self.warnings)
 
     def __float__(self) -> float:
-        return float("nan") if self.value is None else self.value
+        return float("nan") if self.value is None else float(self.value)
 
     def warn(self, *warnings: ScoreWarning) -> Score:
         """Return the score with further warnings."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from metrics.base import Judged, ScoreWarning
 from metrics.spec import MetricSpec, Scope, ScoreKey, parse_column
+from utils.errors import UserError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,7 +46,7 @@ class ScoreRow:
         return ScoreKey(self.concept, self.scope, self.method, self.metric)
 
     def __float__(self) -> float:
-        return float("nan") if self.value is None else self.value
+        return float("nan") if self.value is None else float(self.value)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -167,10 +168,17 @@ class Results:
         return dict(zip(found.names, found.values.tolist(), strict=True)) if found else {}
 
     def spec(self, column: str) -> MetricSpec:
-        """What the run that computed a metric knows of it; also by its name without a scope."""
+        """What the run that computed a metric knows of it; also by its name without a scope.
+
+        Raises:
+            UserError: no run knows such a metric.
+        """
         metric, _ = parse_column(column)
         specs = (spec for record in self.records for spec in record.specs)
-        return next(spec for spec in specs if spec.describes(metric))
+        found = next((spec for spec in specs if spec.describes(metric)), None)
+        if found is None:
+            raise UserError(f"{self.folder}: no run knows the metric {metric}; score it first")
+        return found
 
     def judge_of(self, key: ScoreKey) -> Mapping[str, Any]:
         """What tells the checker behind a score from another one; nothing where there is none."""
@@ -225,10 +233,9 @@ class Results:
         from tabulate import tabulate
 
         columns = self.columns(concept)
-        keys = [[ScoreKey.of(concept, m, c) for c in columns] for m in self.methods(concept)]
         body = [
-            [self.title(line[0].method), *(_cell(self.by_key.get(key)) for key in line)]
-            for line in keys
+            [m, *(_cell(self.by_key.get(ScoreKey.of(concept, m, c))) for c in columns)]
+            for m in self.methods(concept)
         ]
         return tabulate(body, [head, *columns], tablefmt=kind, disable_numparse=True)
 

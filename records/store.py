@@ -162,7 +162,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         version = document.get("format_version", document.get("format", 1))
-        if version != FORMAT_VERSION and ("format" in document or "scores" in document):
+        if version != FORMAT_VERSION and document.keys() & {"format_version", "format", "scores"}:
             raise UserError(
                 f"{folder}: written by another version (format {version}, this one reads "
                 f"{FORMAT_VERSION}); score again into another --results-dir"

@@ -131,9 +131,12 @@ def test_any_damage_to_any_file_is_one_line(tmp_path):
                 with pytest.raises(UserError, match=r"not what the run wrote|another version"):
                     reader(tmp_path)
         path.unlink()
-        if path.name != "manifest.json":  # which is made anew
-            with pytest.raises(UserError, match="not what the run wrote"):
-                read_results(tmp_path)
+        if path.name == "manifest.json":  # it is made anew
+            read_results(tmp_path)
+            assert path.read_bytes() == whole
+            continue
+        with pytest.raises(UserError, match="not what the run wrote"):
+            read_results(tmp_path)
         path.write_bytes(whole)
     read_results(tmp_path)
 
@@ -244,9 +247,14 @@ def test_a_run_that_was_removed_is_missed(tmp_path):
 
 @pytest.mark.parametrize(
     ("manifest", "said"),
-    [({"format": 2, "digest": "a"}, "format 2"), ({"scores": []}, "format 1"), ({}, "not what")],
+    [
+        ({"format_version": 4, "digest": "a"}, "format 4"),
+        ({"format": 2, "digest": "a"}, "format 2"),
+        ({"scores": []}, "format 1"),
+        ({}, "not what"),
+    ],
 )
-def test_a_folder_of_an_older_version_is_refused_with_what_to_do(tmp_path, manifest, said):
+def test_a_folder_of_another_version_is_refused_with_what_to_do(tmp_path, manifest, said):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "scores.json").write_text('{"scores": []}')
     for reader in (read_results, check_folder):

@@ -234,7 +234,7 @@ class Results:
 
         columns = self.columns(concept)
         body = [
-            [m, *(_cell(self.by_key.get(ScoreKey.of(concept, m, c))) for c in columns)]
+            [self.title(m), *(_cell(self.by_key.get(ScoreKey.of(concept, m, c))) for c in columns)]
             for m in self.methods(concept)
         ]
         return tabulate(body, [head, *columns], tablefmt=kind, disable_numparse=True)

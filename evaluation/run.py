@@ -14,7 +14,7 @@ from checkers import Checker, CheckerOptions, by_preference, resolve
 from evaluation.audit import KINDS, MethodAudit, scored_text, shown
 from extractors import EXTRACTORS
 from extractors.base import Extractor, pair_key
-from extractors.clip import ClipExtractor
+from extractors.clip import ClipExtractor, ClipScoreExtractor
 from features.engine import Extraction, Pair
 from features.store import FeatureStore
 from features.text import ClipText
@@ -58,8 +58,10 @@ class Models:
             UserError: its model is not to be had.
         """
         if name not in self._made:
-            kind = EXTRACTORS[name]
-            self._made[name] = self.options.extractor(kind)
+            made = self._made[name] = self.options.extractor(EXTRACTORS[name])
+            unknown = name in (self.options.models or {}) and not self.options.has_rows(made.id)
+            if isinstance(made, ClipScoreExtractor) and unknown:
+                ClipText(made).check()  # its other half, which no extractor knows of
         return self._made[name]
 
     def checkers(self, task: Task) -> list[str]:

@@ -203,13 +203,6 @@ class ClipScoreExtractor(ClipExtractor):
     name = option = "clip_score"
     default_model = "openai/clip-vit-base-patch16"
 
-    def check(self) -> None:
-        """As of the base class, and of the network for texts and the tokenizer."""
-        from features.text import ClipText
-
-        super().check()
-        ClipText(self).check()
-
 
 def _architecture(vision: Mapping[str, Any]) -> dict[str, Any]:
     """What of a config shapes the vision network; notes such as the version do not."""

@@ -14,7 +14,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from utils.version import VERSION
+try:
+    from utils.version import VERSION
+except ImportError as error:  # its rooms are top-level packages: metrics, utils and so on
+    raise ImportError(
+        f"igmu: {error}; another package of that name comes first in sys.path (is there a folder "
+        "utils/ where you are?): work from another folder, or rename it"
+    ) from error
 
 if TYPE_CHECKING:
     from evaluation.pipeline import evaluate

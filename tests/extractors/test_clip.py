@@ -9,6 +9,7 @@ from transformers import CLIPModel, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from extractors.clip import ClipExtractor, ClipPreprocess, ClipScoreExtractor
+from features.text import ClipText
 from inputs.images import Picture, UnreadableImageError
 from tests.conftest import photo
 from utils.errors import UserError
@@ -156,15 +157,15 @@ def test_a_score_model_without_text_tower_or_tokenizer_is_refused_before_images(
     clip_folder, tmp_path
 ):
     # CSDR found it out when every image was decoded and embedded.
-    ClipScoreExtractor(str(clip_folder)).check()
+    ClipText(ClipScoreExtractor(str(clip_folder))).check()
     folder = tmp_path / "vision"
     CLIPVisionModelWithProjection.from_pretrained(clip_folder).save_pretrained(folder)
     ClipExtractor(str(folder)).check()
     with pytest.raises(UserError, match="no usable tokenizer"):
-        ClipScoreExtractor(str(folder)).check()
+        ClipText(ClipScoreExtractor(str(folder))).check()
     shutil.copy(clip_folder / "tokenizer.json", folder)
     config = json.loads((folder / "config.json").read_text())
     text = json.loads((clip_folder / "config.json").read_text())["text_config"]
     (folder / "config.json").write_text(json.dumps({"vision_config": config, "text_config": text}))
     with pytest.raises(UserError, match="not the state dict of TextTower: Missing key"):
-        ClipScoreExtractor(str(folder)).check()
+        ClipText(ClipScoreExtractor(str(folder))).check()

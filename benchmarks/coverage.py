@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from analysis.effective import effective_rate
 from stats import best
 from stats.best import may_be_best, untestable
-from stats.intervals import mean_interval, paired_test, rate_interval
+from stats.intervals import mean_interval, rate_interval
 from stats.paired_rates import FEWEST_PROMPTS, paired_rates
+from stats.tests import paired_test
 
 LAYOUTS = [(4, 5), (4, 20), (6, 1), (6, 5), (10, 5), (10, 20), (20, 1), (20, 5), (20, 20)]
 LAYOUTS += [(50, 1), (50, 5), (250, 1), (250, 5)]  # prompts, samples of each

@@ -24,7 +24,9 @@ from models import ROOT
 sys.path.insert(0, str(ROOT))
 
 import benchmark
+from evaluation import pipeline
 from features import engine
+from features.loading import Group, groups_of
 from features.store import FeatureStore
 
 
@@ -32,27 +34,25 @@ class _Taken(Exception):  # noqa: N818
     """Raised in place of the extraction, with what it was asked for."""
 
 
-def load_run(arguments: Sequence[str], store: Path) -> tuple[engine._Run, list[engine._Group]]:
+def load_run(arguments: Sequence[str], store: Path) -> tuple[engine._Run, list[Group]]:
     """What ``benchmark.py`` with these arguments would extract: the run and its groups."""
 
     def take(images: Any, _: FeatureStore, *, pairs: Any, batch_size: int, **__: Any) -> None:
         raise _Taken(images, pairs, batch_size)
 
-    engine.extract = take
+    pipeline.extract = take  # type: ignore[assignment]
     try:
-        benchmark.main(arguments)
+        benchmark.main(list(arguments))
     except _Taken as taken:
         images, pairs, batch_size = taken.args
     else:
         raise SystemExit("benchmark.py asked for no extraction")
-    run = engine._Run(images, pairs, FeatureStore(store), batch_size)
+    run = engine._Run(images, pairs, FeatureStore(store), batch_size, progress=False)
     run.open()
-    return run, engine._groups(images, pairs)
+    return run, groups_of(images, pairs)
 
 
-def first_samples(
-    run: engine._Run, groups: Sequence[engine._Group], wanted: int
-) -> dict[str, list[Any]]:
+def first_samples(run: engine._Run, groups: Sequence[Group], wanted: int) -> dict[str, list[Any]]:
     """Prepare groups until there are enough images; samples by extractor, in the run's order."""
     samples: dict[str, list[Any]] = {name: [] for name in run.extractors}
     images = 0

@@ -182,7 +182,7 @@ def yolo(run: Run) -> dict[str, float]:
 
 def csdr(run: Run) -> dict[str, float]:
     """Mean relative difference in percent of CLIP scores, five images of a prompt a call."""
-    from evaluation.run import PUBLISHED_WORDS
+    from compat.igmu import WORDS
 
     prompts = json.loads((ROOT / "dataset/Benchmarking_prompts/forgot.json").read_text())
     values = {}
@@ -193,7 +193,7 @@ def csdr(run: Run) -> dict[str, float]:
             by_prompt.setdefault(int(path.stem.split("_")[1]), []).append(path)
         for j, paths in by_prompt.items():
             prompt = prompts["object_church"]["church"][j]
-            text = "".join(prompt.replace(word, "") for word in PUBLISHED_WORDS)
+            text = "".join(prompt.replace(word, "") for word in WORDS)
             for batch in batches(paths):
                 references = [run.root / "Church/remove_word/ORG" / p.name for p in batch]
                 own, original = (_clip_scores(images, text, run) for images in (batch, references))

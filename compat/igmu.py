@@ -48,7 +48,7 @@ _METHODS = (
     "ConcptPrune",
 )
 # Words that CSDR removes, each from a copy of the prompt of its own; it joins the copies.
-_WORDS = ("naked", "nude", " with Van Gogh style", "Church", "church", "Parachute", "parachute")
+WORDS = ("naked", "nude", " with Van Gogh style", "Church", "church", "Parachute", "parachute")
 
 
 class _NoNumberError(Exception):
@@ -252,7 +252,7 @@ def _csdr(data: StoredData) -> float:
         )
     kept = [i for i, name in enumerate(both.names) if name in opened]
     of_images = [data.prompt(both.names[i]) for i in kept]
-    texts = ["".join(prompt.replace(word, "") for word in _WORDS) for prompt in of_images]
+    texts = ["".join(prompt.replace(word, "") for word in WORDS) for prompt in of_images]
     text = data.clip_text().embed(texts, data.store, keep_end=False)
     theirs, own = (clip_score(side[kept], text) for side in (both.reference, both.candidate))
     if (theirs == 0).any():

@@ -209,13 +209,13 @@ def test_correction_over_the_metrics_keeps_the_level_of_a_whole_table(p_values, 
 
 def test_copies_of_the_original_model_do_not_differ_and_are_tied(results):
     # The same images under other names: a difference could only come from order, name or batch.
-    metrics = results.metrics("copies")
+    columns = results.columns("copies")
     found = [c for c in compare(results, "ORG").tested if c.concept == "copies"]
     assert {(c.a, c.column) for c in found} == {
-        (method, metric)
+        (method, column)
         for method in ("Copy", "Again")
-        for metric in metrics
-        if metric not in ("forgetting_rate", "clip_score_reference", "kid_no_change")
+        for column in columns
+        if column not in ("forgetting_rate", "clip_score_reference", "kid_no_change")
     }
     assert {(c.difference, c.p, c.p_holm, c.significant) for c in found} == {(0, 1, 1, False)}
     better = {row.column for row in results.scores if row.higher_is_better is not None}
